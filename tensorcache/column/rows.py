@@ -1,0 +1,276 @@
+"""Columns -> the lazy lists that stand for the stored ones.
+
+`Rows` is a list of plain values, `Batches` one whose elements hold tensors. Neither keeps what it
+made: an element is built when it is asked for, as fresh containers around views of the columns.
+A fetched tensor owns a storage of exactly its own bytes, so that saving or sending it never drags
+its column along; equal tensors of one process share memory (`clone=True` parts them).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Self, overload
+
+import numpy as np
+import torch
+
+from tensorcache import tree
+from tensorcache.column.form import Form, tensor_of
+
+STRIDE = 1024  # elements whose places are decoded at once when a list is walked through
+
+
+class Column(NamedTuple):
+    """A mapped column: `array` is (rows, *trailing) of the form's numpy dtype.
+
+    `tensor` stands instead of slices of `array` where the rows live on a device.
+    """
+
+    array: np.ndarray[Any, Any]
+    form: Form
+    leaf: str
+    requires_grad: bool
+    scalar: bool
+    tensor: torch.Tensor | None = None
+
+    def whole(self) -> Any:
+        """All rows as one tensor (or array, where arrays were stored)."""
+        if self.leaf == "numpy":
+            return self.array
+        return tensor_of(self.array, self.form) if self.tensor is None else self.tensor
+
+    def fetch(self, first: int, rows: int, shape: tuple[int, ...] | None, *, clone: bool) -> Any:
+        """Some rows, as they were stored; a flat column's items take `shape`."""
+        source: Any = self.array if self.tensor is None else self.tensor
+        part = source[first : first + rows]
+        if self.scalar:
+            part = part.reshape(())
+        elif shape is not None:
+            part = part.reshape(shape)
+        if self.leaf == "numpy":
+            return part.copy() if clone else part
+        if self.tensor is None:
+            part = tensor_of(part, self.form)
+        if clone:
+            part = part.clone()
+        return part.requires_grad_() if self.requires_grad else part
+
+    def to(self, device: torch.device) -> Self:
+        """The column on a device: one copy, pinned on the way to CUDA. Arrays stay as they are."""
+        if self.leaf == "numpy":
+            return self
+        whole = self.whole()
+        if device.type == "cuda":
+            return self._replace(tensor=whole.pin_memory().to(device, non_blocking=True))
+        return self._replace(tensor=whole.to(device))
+
+
+class Field(NamedTuple):
+    """One field of a list: `at` (n, 3) says place in `columns`, first row, rows; -1 is absent.
+
+    `shape` (n, largest ndim) stands beside flat columns, padded with -1.
+    """
+
+    steps: tree.Steps
+    columns: tuple[Column, ...]
+    at: np.ndarray[Any, Any]
+    shape: np.ndarray[Any, Any] | None
+
+    @property
+    def name(self) -> str:
+        """Its steps as people write them; "" where the elements themselves are tensors."""
+        return "/".join(str(step) for step in self.steps)
+
+    def fetch(self, position: int, *, clone: bool) -> Any:
+        """The tensor of one element."""
+        place, first, rows = self.at[position].tolist()
+        shape = None
+        if self.shape is not None:
+            shape = tuple(n for n in self.shape[position].tolist() if n >= 0)
+        return self.columns[place].fetch(first, rows, shape, clone=clone)
+
+    def to(self, device: torch.device) -> Self:
+        """The field with its columns on a device."""
+        return self._replace(columns=tuple(column.to(device) for column in self.columns))
+
+
+class List(NamedTuple):
+    """A laid-out list as it lies: one `skeleton`, or rows of a document that end at `ends`."""
+
+    length: int
+    skeleton: bytes | None
+    document: memoryview
+    ends: np.ndarray[Any, Any] | None
+    ordinals: bool
+    fields: tuple[Field, ...]
+
+    def row(self, position: int) -> Any:
+        """The packed skeleton of one element."""
+        if self.skeleton is not None:
+            return self.skeleton
+        assert self.ends is not None  # one skeleton or many
+        start = int(self.ends[position - 1]) if position else 0
+        return self.document[start : int(self.ends[position])]
+
+    def rows(self, start: int, stop: int) -> list[Any]:
+        """The elements of a list without tensors, decoded in one go."""
+        if self.skeleton is not None:
+            return [tree.unpack(self.skeleton) for _ in range(start, stop)]
+        assert self.ends is not None  # one skeleton or many
+        begin = int(self.ends[start - 1]) if start else 0
+        return tree.unpack_rows(self.document[begin : int(self.ends[stop - 1])], stop - start)
+
+
+class Rows(Sequence[Any]):
+    """A stored list, read lazily; equal to the list it stands for.
+
+    Picklable as a handle (entry, section, range), a few hundred bytes. Elements are built anew at
+    each access: changing one changes nothing here.
+    """
+
+    def __init__(
+        self,
+        laid: List,
+        reopen: Callable[[], tuple[Any, ...]],
+        span: range | None = None,
+        *,
+        clone: bool = False,
+    ) -> None:
+        self._list = laid
+        self._reopen = reopen
+        self._span = range(laid.length) if span is None else span
+        self._clone = clone
+
+    def __len__(self) -> int:
+        return len(self._span)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        span = self._span[index]  # raises what a list raises
+        return self.spanning(span) if isinstance(span, range) else self._element(span)
+
+    def __iter__(self) -> Iterator[Any]:
+        span = self._span
+        if span.step != 1:
+            yield from map(self._element, span)
+            return
+        for start in range(span.start, span.stop, STRIDE):
+            yield from self._elements(start, min(start + STRIDE, span.stop))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, list | Rows):
+            return NotImplemented
+        return len(self) == len(other) and all(map(same, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists, which have none
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} elements)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, handle = self._reopen()
+        span = self._span
+        return rebuild, (*handle, (span.start, span.stop, span.step))
+
+    def spanning(self, span: range) -> Self:
+        """The elements at these positions of the stored list, as a list of the same kind."""
+        return type(self)(self._list, self._reopen, span, clone=self._clone)
+
+    def to(self, device: Any) -> Self:  # noqa: ARG002 - the same call serves lists of both kinds
+        """Itself: there is nothing to move."""
+        return self
+
+    def _element(self, position: int) -> Any:
+        return tree.unpack(self._list.row(position))
+
+    def _elements(self, start: int, stop: int) -> Iterator[Any]:
+        return iter(self._list.rows(start, stop))
+
+
+class Batches(Rows):
+    """A stored list whose elements hold tensors; also a map-style `Dataset`.
+
+    `columns` and `at` are for people who batch by themselves.
+    """
+
+    @property
+    def columns(self) -> dict[str, tuple[Any, ...]]:
+        """For each field its columns: tensors (rows, *trailing), one per dtype and trailing shape.
+
+        Rows are distinct; other sections' columns stand after the field's own.
+        """
+        return {f.name: tuple(column.whole() for column in f.columns) for f in self._list.fields}
+
+    @property
+    def at(self) -> dict[str, torch.Tensor]:
+        """For each field int64 (n, 3): place in `columns`, first row, rows; (-1, 0, 0) is absent.
+
+        Where elements have more than 256 fields there is one, and n counts its tensors.
+        """
+        span = self._span
+        whole = self._list.ordinals or span == range(self._list.length)
+        return {
+            field.name: torch.from_numpy(field.at if whole else field.at[np.asarray(span)])
+            for field in self._list.fields
+        }
+
+    def to(self, device: Any) -> Self:
+        """The same list with its columns on `device`: one copy per column, none per element."""
+        fields = tuple(field.to(torch.device(device)) for field in self._list.fields)
+        laid = self._list._replace(fields=fields)
+        return type(self)(laid, self._reopen, self._span, clone=self._clone)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(
+            f"{f.name} {tuple(f.columns[0].array.shape[1:])} {f.columns[0].form.name}"
+            for f in self._list.fields[:8]
+            if f.columns
+        )
+        return f"Batches({len(self)} elements: {fields})"
+
+    def _element(self, position: int) -> Any:
+        fields = self._list.fields
+        if self._list.ordinals:
+            only = fields[0]
+            return self._unpack(position, lambda ordinal: only.fetch(ordinal, clone=self._clone))
+        return self._unpack(
+            position, lambda number: fields[number].fetch(position, clone=self._clone)
+        )
+
+    def _unpack(self, position: int, place: Callable[[int], Any]) -> Any:
+        return tree.unpack(self._list.row(position), place)
+
+    def _elements(self, start: int, stop: int) -> Iterator[Any]:
+        return map(self._element, range(start, stop))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as stored: types, structure, and tensors by dtype, shape and bytes."""
+    if isinstance(one, torch.Tensor | np.ndarray):
+        return type(one) is type(other) and _same_tensor(one, other)
+    if isinstance(one, dict):
+        return (
+            isinstance(other, dict)
+            and one.keys() == other.keys()
+            and all(same(v, other[k]) for k, v in one.items())
+        )
+    if isinstance(one, list | tuple):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - NaN
+
+
+def _same_tensor(one: Any, other: Any) -> bool:
+    if one.dtype != other.dtype or tuple(one.shape) != tuple(other.shape):
+        return False
+    if isinstance(one, torch.Tensor):
+        one, other = (
+            t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            if math.prod(t.shape)
+            else np.empty(0)
+            for t in (one, other)
+        )
+    return bool(np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8)))

@@ -1,0 +1,163 @@
+"""What was laid out, written: shards, documents, structures.
+
+Shards are streamed through one small buffer, so a publication costs no copy of the payload. A
+structure names the columns of its section by shard digest and tensor name, so that the structure
+of equal sections is equal too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from blake3 import blake3
+
+from tensorcache import shard, tree
+from tensorcache.column.form import array_of, bytes_of
+from tensorcache.column.lay import Index, Laid, LaidColumn, LaidSection, Reference
+from tensorcache.manifest import Piece
+
+MAX_STRUCTURE_BYTES = 64 << 10  # a section's structure above this is a document
+BUFFER_BYTES = 4 << 20
+Sink = Callable[[Any], object]
+Add = Callable[[str, Callable[[Sink], Piece]], Piece]
+
+
+class Contents(NamedTuple):
+    """What `write` wrote: packed structures (or their documents), shards, documents."""
+
+    sections: dict[str, bytes | str]
+    shards: tuple[Piece, ...]
+    documents: tuple[Piece, ...]
+
+
+def _stored(column: LaidColumn) -> shard.Column:
+    shape = (column.rows, *column.trailing, *((2,) if column.form.pair else ()))
+    return shard.Column(column.name, column.form.stored, shape, lambda: _buffers(column.leaves))
+
+
+def _stored_index(index: Index) -> shard.Column:
+    return shard.Column(index.name, "I64", index.array.shape, lambda: [bytes_of(index.array)])
+
+
+def _packed(reference: Reference) -> list[Any]:
+    column = reference.column
+    return [
+        column.shard,
+        column.name,
+        reference.leaf,
+        column.form.name,
+        reference.requires_grad,
+        reference.scalar,
+        [column.rows, *column.trailing],
+        _stored(column).size_bytes,
+    ]
+
+
+def _buffers(leaves: Iterable[Any]) -> Iterator[np.ndarray[Any, Any]]:
+    """The bytes of many leaves end to end, in few buffers, without a copy of the whole."""
+    buffer = np.empty(BUFFER_BYTES, np.uint8)
+    filled = 0
+    for leaf in leaves:
+        rows = bytes_of(array_of(leaf))
+        if filled + rows.size > BUFFER_BYTES:
+            if filled:
+                yield buffer[:filled]
+            filled = 0
+            if rows.size > BUFFER_BYTES:
+                yield rows
+                continue
+        buffer[filled : filled + rows.size] = rows
+        filled += rows.size
+    if filled:
+        yield buffer[:filled]
+
+
+def write(laid: Laid, add: Add) -> Contents:
+    """Write shards and documents, section by section.
+
+    `add(kind, write)` makes one piece of `kind` ("shard" or "document"): it calls `write` with a
+    sink and returns the piece that this made.
+    """
+    sections: dict[str, bytes | str] = {}
+    shards: dict[str, Piece] = {}
+    documents: dict[str, Piece] = {}
+
+    def document(rows: list[bytes]) -> str:
+        piece = add("document", lambda sink: _write_document(rows, sink))
+        documents[piece.digest] = piece
+        return piece.digest
+
+    for section in laid.sections:
+        in_shard = _write_shards(section, add, shards)
+        structure = tree.pack(_structure(section, in_shard, document))
+        if len(structure) > MAX_STRUCTURE_BYTES:
+            sections[section.name] = document([structure])
+        else:
+            sections[section.name] = structure
+    return Contents(sections, tuple(shards.values()), tuple(documents.values()))
+
+
+def _write_shards(section: LaidSection, add: Add, shards: dict[str, Piece]) -> dict[str, str]:
+    """Write the section's own columns; which shard each tensor name is in."""
+    columns = {column.name: column for column in section.columns}
+    stored = [_stored(column) for column in section.columns]
+    for laid in section.lists:
+        stored.extend(_stored_index(field.at) for field in laid.fields)
+        stored.extend(_stored_index(field.shape) for field in laid.fields if field.shape)
+        if laid.ends:
+            stored.append(_stored_index(laid.ends))
+    in_shard: dict[str, str] = {}
+    for group in shard.pack(stored):
+        piece = add("shard", lambda sink, group=group: shard.write(group, sink))  # type: ignore[misc]
+        shards[piece.digest] = piece
+        for column in group:
+            in_shard[column.name] = piece.digest
+            if column.name in columns:
+                columns[column.name].shard = piece.digest
+    return in_shard
+
+
+def _structure(
+    section: LaidSection, in_shard: dict[str, str], document: Callable[[list[bytes]], str]
+) -> dict[str, Any]:
+    def where(index: Index | None) -> list[str] | None:
+        return [in_shard[index.name], index.name] if index else None
+
+    lists = []
+    for layout, fields, ends in section.lists:
+        lists.append(
+            {
+                "length": layout.length,
+                "skeleton": layout.skeletons[0] if len(layout.skeletons) == 1 else None,
+                "document": document(layout.skeletons) if ends else None,
+                "ends": where(ends),
+                "ordinals": layout.ordinals,
+                "fields": [
+                    {
+                        "steps": list(field.steps),
+                        "columns": [_packed(reference) for reference in field.references],
+                        "at": where(field.at),
+                        "shape": where(field.shape),
+                    }
+                    for field in fields
+                ],
+            }
+        )
+    return {
+        "tree": tree.pack(section.tree),
+        "columns": [_packed(reference) for reference in section.references],
+        "lists": lists,
+    }
+
+
+def _write_document(rows: list[bytes], sink: Sink) -> Piece:
+    digest = blake3()
+    size = 0
+    for start in range(0, len(rows), 4096):
+        some = b"".join(rows[start : start + 4096])
+        digest.update(some)
+        sink(some)
+        size += len(some)
+    return Piece(digest.hexdigest(), size)

@@ -1,0 +1,167 @@
+"""Manifest and its parts: NamedTuples, to bytes and back.
+
+Rules of this room: pure, no files. A manifest is one entry; its appearance under its name is the
+commit. On disk: a msgpack map, then the 32 raw bytes of the map's blake3. `format`, `key`,
+`shards`, `documents` and the trailing digest keep their form in every format, so that any version
+can name, measure and spare what a newer one wrote; unknown fields are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from blake3 import blake3
+
+from tensorcache.errors import CacheTooNew, EntryCorrupt
+from tensorcache.tree import pack, unpack
+
+MANIFEST_FORMAT = 1
+MAX_MANIFEST_BYTES = 64 << 20
+_DIGEST_BYTES = 32
+
+
+class Piece(NamedTuple):
+    """A shard or a document: the blake3 of its bytes (64 hex digits), and how many they are."""
+
+    digest: str
+    size_bytes: int
+
+
+class Provenance(NamedTuple):
+    """Where an input outside came from: provenance, never part of the key.
+
+    `stat` is (device, inode, size in bytes, mtime_ns, ctime_ns), or None where there is no file.
+    """
+
+    name: str
+    kind: str
+    path: str | None
+    stat: tuple[int, ...] | None
+
+
+class Manifest(NamedTuple):
+    """One entry. `sections` maps names to packed structures, or to the digest of a document.
+
+    `digest` is the blake3 of the manifest's body: the generation of the entry.
+    """
+
+    key: str
+    identity: str
+    is_dict: bool
+    sections: dict[str, bytes | str]
+    shards: tuple[Piece, ...]
+    documents: tuple[Piece, ...]
+    sources: tuple[Provenance, ...]
+    created_at: float
+    build_seconds: float
+    host: str
+    tools: dict[str, str]
+    audit: dict[str, Any] | None = None
+    format: int = MANIFEST_FORMAT
+    digest: str = ""
+
+    @property
+    def namespace(self) -> str:
+        """The kind of thing cached."""
+        return str(json.loads(self.identity)["namespace"])
+
+    @property
+    def size_bytes(self) -> int:
+        """What the entry refers to, shared pieces counted in full."""
+        return sum(piece.size_bytes for piece in self.shards + self.documents)
+
+
+class ColumnRow(NamedTuple):
+    """A line of the catalogue of tensors: a column of a section, `field` as people write it."""
+
+    section: str
+    field: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+
+
+def columns_of(section: str, structure: bytes | memoryview) -> list[ColumnRow]:
+    """The columns that a section refers to, from its packed structure; no shard is read.
+
+    Raises:
+        EntryCorrupt: it is no structure.
+    """
+    fields = unpack(structure)
+    try:
+        references = [("", reference) for reference in fields["columns"]]
+        for laid in fields["lists"]:
+            for field in laid["fields"]:
+                name = "/".join(map(str, field["steps"]))
+                references += [(name, reference) for reference in field["columns"]]
+        return [
+            ColumnRow(section, name or tensor.partition("#")[0], dtype, tuple(shape), size_bytes)
+            for name, (_, tensor, _, dtype, _, _, shape, size_bytes, *_) in references
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise EntryCorrupt(f"section {section!r}: its structure: {error!r:.200}") from error
+
+
+def to_bytes(manifest: Manifest) -> bytes:
+    """The manifest as it lies on disk."""
+    body = pack(
+        {
+            "format": manifest.format,
+            "key": manifest.key,
+            "identity": manifest.identity,
+            "is_dict": manifest.is_dict,
+            "sections": manifest.sections,
+            "shards": [list(piece) for piece in manifest.shards],
+            "documents": [list(piece) for piece in manifest.documents],
+            "sources": [list(source) for source in manifest.sources],
+            "created_at": manifest.created_at,
+            "build_seconds": manifest.build_seconds,
+            "host": manifest.host,
+            "tools": manifest.tools,
+            "audit": manifest.audit,
+        }
+    )
+    return body + blake3(body).digest()
+
+
+def from_bytes(data: bytes, key: str) -> Manifest:
+    """The manifest of `key` from the bytes of its file.
+
+    Raises:
+        EntryCorrupt: the digest, the form or the key is wrong.
+        CacheTooNew: a newer tensorcache wrote it; it must neither be replaced nor moved away.
+    """
+    body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+    if len(data) <= _DIGEST_BYTES or blake3(body).digest() != digest:
+        raise EntryCorrupt(f"manifest {key[:16]}: its bytes do not match their digest")
+    try:
+        fields = unpack(body)
+        if fields["format"] > MANIFEST_FORMAT:
+            raise CacheTooNew(
+                f"entry {key[:16]} has format {fields['format']}, this tensorcache reads "
+                f"{MANIFEST_FORMAT}: upgrade tensorcache"
+            )
+        if fields["key"] != key:
+            raise EntryCorrupt(f"manifest {key[:16]}: it is of the key {fields['key']!r:.80}")
+        return Manifest(
+            key=key,
+            identity=fields["identity"],
+            is_dict=fields["is_dict"],
+            sections=fields["sections"],
+            shards=tuple(Piece(*piece) for piece in fields["shards"]),
+            documents=tuple(Piece(*piece) for piece in fields["documents"]),
+            sources=tuple(
+                Provenance(name, kind, path, None if stat is None else tuple(stat))
+                for name, kind, path, stat, *_ in fields["sources"]
+            ),
+            created_at=fields["created_at"],
+            build_seconds=fields["build_seconds"],
+            host=fields["host"],
+            tools=fields["tools"],
+            audit=fields["audit"],
+            format=fields["format"],
+            digest=digest.hex(),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise EntryCorrupt(f"manifest {key[:16]}: {error!r:.200}") from error

@@ -1,0 +1,154 @@
+"""Safetensors files <-> {name: dtype, shape, memory}.
+
+Rules of this room: it owns the safetensors format and knows neither torch nor numpy. A shard has
+few tensors (columns), each as large as its data: what makes opening slow in a file of many small
+tensors is their number, not their bytes. It is written as a stream, its digest taken on the way,
+and mapped privately, so that a change made to a loaded tensor never reaches the file. There is no
+`__metadata__`, and tensors lie in falling item size, so that each is aligned to its items.
+
+The format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from blake3 import blake3
+
+from tensorcache.errors import EntryCorrupt
+from tensorcache.manifest import Piece
+
+MAX_HEADER_BYTES = 16 << 20
+MAX_TENSORS = 100_000
+MAX_RANK = 64
+SHARD_BYTES = 1 << 30  # a shard closes here; a larger column has one of its own
+# Item sizes of what every safetensors reader knows. Rarer dtypes are stored as one of these.
+ITEM_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
+    "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4,
+    "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+}  # fmt: skip
+_LENGTH = struct.Struct("<Q")
+
+
+class Column(NamedTuple):
+    """A tensor to be written: `rows()` yields its bytes in order, in buffers of any size."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    rows: Callable[[], Iterable[Any]]
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of its data."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+
+class Mapped(NamedTuple):
+    """A tensor of a shard, mapped: writable memory that is private to this process."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    memory: memoryview
+
+
+def pack(columns: Iterable[Column]) -> list[list[Column]]:
+    """Columns in falling item size, cut where a shard would pass `SHARD_BYTES`."""
+    shards: list[list[Column]] = []
+    room = 0
+    for column in sorted(columns, key=lambda column: -ITEM_BYTES[column.dtype]):
+        if not shards or column.size_bytes > room:
+            shards.append([])
+            room = SHARD_BYTES
+        shards[-1].append(column)
+        room -= column.size_bytes
+    return shards
+
+
+def write(columns: Sequence[Column], sink: Callable[[Any], object]) -> Piece:
+    """Write one shard into `sink` (which takes bytes-like buffers); its digest and size."""
+    head = _header(columns)
+    digest = blake3(head, max_threads=blake3.AUTO)
+    sink(head)
+    size = len(head)
+    for column in columns:
+        end = size + column.size_bytes
+        for rows in column.rows():
+            digest.update(rows)
+            sink(rows)
+            size += rows.nbytes
+        if size != end:  # a tensor that changed while it was written would shift all that follow
+            raise RuntimeError(f"column {column.name!r} gave {size - end:+} bytes too many")
+    return Piece(digest.hexdigest(), size)
+
+
+def _header(columns: Sequence[Column]) -> bytes:
+    table: dict[str, Any] = {}
+    end = 0
+    for column in columns:
+        begin, end = end, end + column.size_bytes
+        table[column.name] = {
+            "dtype": column.dtype,
+            "shape": list(column.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(table, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    return _LENGTH.pack(len(text)) + text
+
+
+def map_file(descriptor: int, size_bytes: int) -> memoryview:
+    """The file's bytes, copy-on-write: writable here, never written there."""
+    return memoryview(mmap.mmap(descriptor, size_bytes, access=mmap.ACCESS_COPY))
+
+
+def read(memory: memoryview, digest: str) -> dict[str, Mapped]:
+    """The tensors of a shard whose bytes are `memory`; costs its header, not its data.
+
+    Raises:
+        EntryCorrupt: it is not a shard as `write` makes them; `digest` names it in the message.
+    """
+    try:
+        table, start = _table(memory)
+        mapped = {}
+        end = 0
+        for name, entry in table.items():
+            begin, end_of = entry["data_offsets"]
+            shape = tuple(entry["shape"])
+            if len(shape) > MAX_RANK or any(type(n) is not int or n < 0 for n in shape):
+                raise ValueError(f"shape {shape!r:.80} of {name!r:.80}")
+            if begin != end or end_of - begin != math.prod(shape) * ITEM_BYTES[entry["dtype"]]:
+                raise ValueError(f"offsets of {name!r:.80}")
+            end = end_of
+            mapped[name] = Mapped(entry["dtype"], shape, memory[start + begin : start + end])
+        if start + end != len(memory):
+            raise ValueError(f"{len(memory)} bytes for {start + end}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise EntryCorrupt(f"shard {digest[:16]}: {error!r:.200}") from error
+    return mapped
+
+
+def _table(memory: memoryview) -> tuple[dict[str, Any], int]:
+    length = _LENGTH.unpack(memory[:8])[0] if len(memory) >= 8 else 0
+    if not 0 < length <= min(MAX_HEADER_BYTES, len(memory) - 8):
+        raise ValueError(f"a header of {length} bytes in {len(memory)}")
+    text = bytes(memory[8 : 8 + length])
+    if text[:1] != b"{":
+        raise ValueError("the header is no object")
+    table = json.loads(text, object_pairs_hook=_once)
+    if len(table) > MAX_TENSORS:
+        raise ValueError(f"{len(table)} tensors, more than {MAX_TENSORS}")
+    return table, 8 + length
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a name stands twice")
+    return table
