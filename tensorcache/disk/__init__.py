@@ -1,0 +1,84 @@
+"""Where files lie, and the few calls that change them; no SQL, no torch.
+
+Rules of this room: a reader trusts only what has a digest; a writer works in `building/` and
+publishes by renames under the root lock; nothing published is ever modified, only replaced whole
+or unlinked. Locks are flocks on descriptors that are closed, never unlocked, so the kernel frees
+them on any death. `locked` and `claim` are one function each: whatever guards a root that several
+machines share will stand behind them.
+"""
+
+from tensorcache.disk.held import Held, check_piece, digest_of, hold, open_regular, read_manifest
+from tensorcache.disk.lock import Lease, claim, holder, locked
+from tensorcache.disk.memory import (
+    Memory,
+    append_use,
+    forget_uses,
+    read_pins,
+    set_pin,
+    take_uses,
+)
+from tensorcache.disk.place import (
+    Root,
+    default_root,
+    find,
+    keys_of,
+    manifest_path,
+    piece_path,
+    prepare,
+)
+from tensorcache.disk.publish import (
+    Staging,
+    clear_note,
+    leave_notes,
+    notes,
+    stage,
+    unlink_manifest,
+    unlink_piece,
+)
+from tensorcache.disk.sweep import (
+    Leftover,
+    Listing,
+    listing,
+    quarantine,
+    remove_leftover,
+    set_aside,
+)
+
+__all__ = [
+    "Held",
+    "Lease",
+    "Leftover",
+    "Listing",
+    "Memory",
+    "Root",
+    "Staging",
+    "append_use",
+    "check_piece",
+    "claim",
+    "clear_note",
+    "default_root",
+    "digest_of",
+    "find",
+    "forget_uses",
+    "hold",
+    "holder",
+    "keys_of",
+    "leave_notes",
+    "listing",
+    "locked",
+    "manifest_path",
+    "notes",
+    "open_regular",
+    "piece_path",
+    "prepare",
+    "quarantine",
+    "read_manifest",
+    "read_pins",
+    "remove_leftover",
+    "set_aside",
+    "set_pin",
+    "stage",
+    "take_uses",
+    "unlink_manifest",
+    "unlink_piece",
+]

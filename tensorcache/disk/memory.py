@@ -1,0 +1,123 @@
+"""Small files beside the entries: remembered identities, uses, pins. All but pins may be lost."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import time
+from typing import Any
+
+from tensorcache.disk.place import Root, ensure_directory, write_aside
+
+MAX_JOURNAL_BYTES = 8 << 20  # about 60,000 hits that no writer took in: further ones go uncounted
+
+
+class Memory:
+    """What was learnt of files at their last stat: `sources/<digest of path>.json`."""
+
+    def __init__(self, root: Root, *, write: bool) -> None:
+        self._root = root
+        self.writes = write
+
+    def get(self, path: str) -> Any:
+        """What is remembered of `path`, or None."""
+        try:
+            with open(self._path(path), "rb", buffering=0) as file:
+                return json.loads(file.read())
+        except (OSError, ValueError):
+            return None
+
+    def __setitem__(self, path: str, record: Any) -> None:
+        if self.writes:
+            with contextlib.suppress(OSError):
+                ensure_directory(self._root, "sources")
+                write_aside(self._path(path), json.dumps(record).encode(), durable=False)
+
+    def forget(self, path: str) -> None:
+        """There is nothing at `path` any more."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._path(path))
+
+    def _path(self, path: str) -> str:
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+        return self._root.join("sources", f"{name}.json")
+
+
+def append_use(root: Root, use: tuple[Any, ...]) -> None:
+    """Note a hit, miss or build as one line; best effort."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.suppress(OSError):
+        try:
+            descriptor = os.open(root.join("journal", "uses"), flags, 0o666)
+        except FileNotFoundError:
+            ensure_directory(root, "journal")
+            descriptor = os.open(root.join("journal", "uses"), flags, 0o666)
+        try:
+            if os.fstat(descriptor).st_size < MAX_JOURNAL_BYTES:
+                os.write(descriptor, json.dumps(use).encode() + b"\n")
+        finally:
+            os.close(descriptor)
+
+
+def take_uses(root: Root) -> dict[str, list[list[Any]]]:
+    """The uses that no index has yet, by the name of their journal; under the root lock.
+
+    The caller commits them and then calls `forget_uses`: who dies in between is taken in again,
+    and the index knows by the name what it has.
+    """
+    folder = root.join("journal")
+    with contextlib.suppress(OSError):
+        os.rename(os.path.join(folder, "uses"), os.path.join(folder, secrets.token_hex(16)))
+    try:
+        names = [name for name in os.listdir(folder) if name != "uses"]
+    except OSError:
+        return {}
+    return {name: _uses(os.path.join(folder, name)) for name in names}
+
+
+def _uses(path: str) -> list[list[Any]]:
+    uses = []
+    with open(path, "rb") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):  # a torn line is a lost statistic
+                use = json.loads(line)
+                if isinstance(use, list) and len(use) == 5:
+                    uses.append(use)
+    return uses
+
+
+def forget_uses(root: Root, name: str) -> None:
+    """The index has them."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(root.join("journal", name))
+
+
+def set_pin(root: Root, key: str, note: str | None) -> None:
+    """Pin an entry with a note, or unpin it (None)."""
+    path = root.join("pins", key)
+    if note is None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    ensure_directory(root, "pins")
+    write_aside(path, json.dumps({"note": note, "at": time.time()}).encode())
+
+
+def read_pins(root: Root) -> dict[str, str]:
+    """The notes of all pinned keys."""
+    try:
+        names = os.listdir(root.join("pins"))
+    except OSError:
+        return {}
+    return {name: _note(root.join("pins", name)) for name in names if len(name) == 64}
+
+
+def _note(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return str(json.loads(file.read(1 << 20))["note"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # pinned all the same: the name says so

@@ -1,0 +1,240 @@
+"""The root: what lies where, who may write it, and how it begins."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from typing import NamedTuple
+
+from tensorcache.errors import CacheTooNew, EntryMissing, NotACache, UnsafeCache
+
+ROOT_FORMAT = 1
+MARKER = "tensorcache.json"
+MIN_PREFIX = 6
+_TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
+# This directory is a cache of tensorcache; backup programs may leave it out.
+# See https://bford.info/cachedir/
+"""
+_PIECES = {"shard": ("shards", "safetensors"), "document": ("documents", "msgpack")}
+# Filesystems whose locks may not cross hosts: two hosts would overwrite each other's index.
+_SHARED_FILESYSTEMS = frozenset(
+    "nfs nfs4 cifs smb3 smbfs lustre gpfs beegfs ceph afs 9p virtiofs vboxsf prl_fs glusterfs "
+    "ocfs2 gfs2 orangefs".split()
+)
+
+
+class Root(NamedTuple):
+    """A cache's directory, and whether its group is trusted with it."""
+
+    path: str
+    group: bool = False
+
+    def join(self, *names: str) -> str:
+        """A path below the root."""
+        return os.path.join(self.path, *names)
+
+
+def default_root() -> str:
+    """`TENSORCACHE_DIR`, else `tensorcache` in the user's cache directory (XDG)."""
+    chosen = os.environ.get("TENSORCACHE_DIR")
+    if chosen:
+        return chosen
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(caches, "tensorcache")
+
+
+def manifest_path(root: Root, key: str) -> str:
+    """Where the manifest of a key lies."""
+    return root.join("entries", key[:2], f"{key}.msgpack")
+
+
+def piece_path(root: Root, kind: str, digest: str) -> str:
+    """Where a shard or document lies: derived from its digest, never read from an index."""
+    folder, suffix = _PIECES[kind]
+    return root.join(folder, digest[:2], f"{digest}.{suffix}")
+
+
+def find(root: Root, prefix: str) -> str:
+    """The key of the one entry whose digits begin with `prefix`.
+
+    Raises:
+        EntryMissing: none does, more than one does, or it is no prefix of 6 digits or more.
+    """
+    if len(prefix) < MIN_PREFIX or len(prefix) > 64 or set(prefix) - set("0123456789abcdef"):
+        raise EntryMissing(f"key {prefix!r:.80}: give {MIN_PREFIX} to 64 hexadecimal digits")
+    keys = [key for key in keys_in(root, prefix[:2]) if key.startswith(prefix)]
+    if not keys:
+        raise EntryMissing(f"no entry {prefix!r:.80} in {root.path}: `tensorcache ls` lists them")
+    if len(keys) > 1:
+        some = ", ".join(sorted(key[:16] for key in keys)[:4])
+        raise EntryMissing(f"{len(keys)} entries begin with {prefix!r}: {some}; give more digits")
+    return keys[0]
+
+
+def keys_in(root: Root, folder: str) -> list[str]:
+    """The keys of the manifests in one folder of `entries/`."""
+    try:
+        names = os.listdir(root.join("entries", folder))
+    except FileNotFoundError:
+        return []
+    return [name[:64] for name in names if len(name) == 72 and name.endswith(".msgpack")]
+
+
+def keys_of(root: Root) -> list[str]:
+    """The keys of all manifests."""
+    try:
+        folders = os.listdir(root.join("entries"))
+    except FileNotFoundError:
+        return []
+    return [key for folder in sorted(folders) for key in keys_in(root, folder)]
+
+
+def prepare(root: Root, *, write: bool) -> None:
+    """Make sure that `root` is a cache which we may use; for writing, begin one where none is.
+
+    Raises:
+        NotACache: it is something else, or (for reading) nothing.
+        UnsafeCache: others could write into it; the message has the chmod line.
+        CacheTooNew: a newer tensorcache made it.
+        OSError: it cannot be created.
+    """
+    if not os.path.isdir(root.path):
+        if os.path.lexists(root.path):
+            raise NotACache(f"{root.path!r} is no directory: choose another place for the cache")
+        if not write:
+            raise NotACache(f"no cache at {root.path!r}: check the path, or build something first")
+        os.makedirs(os.path.dirname(os.path.abspath(root.path)), exist_ok=True)
+        _mkdir(root.path, 0o2770 if root.group else 0o700)
+    _check_safe(root, write=write)
+    try:
+        with open(root.join(MARKER), "rb") as file:
+            marker = json.loads(file.read(4096))
+            version = int(marker["format"])
+    except FileNotFoundError:
+        if not write:
+            raise NotACache(f"{root.path!r} is no cache: it has no {MARKER}") from None
+        _begin(root)
+        return
+    except (ValueError, TypeError, KeyError) as error:
+        raise NotACache(f"{root.join(MARKER)!r} is not ours: {error!r:.100}") from error
+    if version > ROOT_FORMAT:
+        raise CacheTooNew(
+            f"{root.path!r} has format {version}, this tensorcache knows {ROOT_FORMAT}: upgrade it"
+        )
+
+
+def _begin(root: Root) -> None:
+    from tensorcache.disk.lock import locked  # which needs to know where the lock lies
+
+    foreign = [name for name in os.listdir(root.path) if not _is_ours(name)]
+    if foreign:
+        raise NotACache(
+            f"{root.path!r} is no cache and has {len(foreign)} other files "
+            f"({min(foreign)!r:.60}, …): choose an empty directory"
+        )
+    with locked(root):
+        if not os.path.exists(root.join(MARKER)):
+            write_aside(root.join("CACHEDIR.TAG"), _TAG, durable=False)
+            write_aside(root.join(MARKER), json.dumps({"format": ROOT_FORMAT}).encode() + b"\n")
+
+
+def _is_ours(name: str) -> bool:
+    return name in ("lock", "CACHEDIR.TAG", MARKER) or name.startswith(".tensorcache-")
+
+
+def _check_safe(root: Root, *, write: bool) -> None:
+    status = os.stat(root.path)
+    loose = stat.S_IWOTH | (0 if root.group else stat.S_IWGRP)
+    if status.st_mode & loose:
+        whom = "anybody" if status.st_mode & stat.S_IWOTH else "its group"
+        hint = "" if status.st_mode & stat.S_IWOTH else ", or open it with trust='group'"
+        raise UnsafeCache(f"{whom} may write into {root.path!r}: chmod go-w {root.path}{hint}")
+    if not write:
+        return
+    if status.st_uid != os.geteuid() and not root.group:
+        raise UnsafeCache(
+            f"{root.path!r} belongs to user {status.st_uid}: open it with mode='ro', "
+            f"or use a cache of your own"
+        )
+    kind = filesystem(root.path)
+    if kind in _SHARED_FILESYSTEMS or kind.startswith("fuse"):
+        raise UnsafeCache(
+            f"{root.path!r} is on {kind}, whose locks may not cross hosts: "
+            f"use a local directory, or mode='ro'"
+        )
+
+
+def filesystem(path: str) -> str:
+    """The type of the filesystem that `path` is on; "" where the kernel does not say."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            mounts = file.read().splitlines()
+    except OSError:
+        return ""
+    device = os.stat(path).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for mount in mounts:
+        fields, _, tail = mount.partition(" - ")
+        if fields.split(" ", 3)[2] == wanted:
+            return tail.split(" ", 1)[0]
+    return ""
+
+
+def write_aside(path: str, data: bytes, *, durable: bool = True) -> None:
+    """Put `data` at `path` whole: written beside it, then renamed.
+
+    Raises:
+        OSError: it could not be; nothing is left behind.
+    """
+    aside = os.path.join(os.path.dirname(path), f".tensorcache-{secrets.token_hex(16)}")
+    descriptor = create(aside)
+    try:
+        try:
+            os.write(descriptor, data)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
+    if durable:
+        sync_directory(os.path.dirname(path))
+
+
+def create(path: str) -> int:
+    """A new file, open for writing; never through a link, never one that is there."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o666)
+
+
+def ensure_directory(root: Root, *names: str) -> str:
+    """A directory below the root, made and made durable where it is missing."""
+    path = root.path
+    for name in names:
+        parent, path = path, os.path.join(path, name)
+        if not os.path.isdir(path):
+            _mkdir(path, 0o2770 if root.group else None)
+            sync_directory(parent)
+    return path
+
+
+def _mkdir(path: str, mode: int | None) -> None:
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return  # somebody else was first
+    if mode is not None:
+        os.chmod(path, mode)  # whatever the umask says
+
+
+def sync_directory(path: str) -> None:
+    """Make renames and unlinks in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,169 @@
+"""Publication: made aside, then renamed into place under the root lock.
+
+The order is the promise: pieces durable before the manifest, the manifest before any row, the note
+before either, so that whoever dies leaves a cache that opens, and the next writer knows what to
+take in. A failed fsync is never tried again on its descriptor: the build is discarded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tensorcache.disk import lock
+from tensorcache.disk.held import is_vouched, remember_piece
+from tensorcache.disk.memory import Memory
+from tensorcache.disk.place import (
+    Root,
+    create,
+    ensure_directory,
+    manifest_path,
+    piece_path,
+    sync_directory,
+)
+from tensorcache.manifest import Manifest, Piece, to_bytes
+
+Sink = Callable[[Any], object]
+
+
+class Staging:
+    """`building/<id>/`, ours while its descriptor is locked."""
+
+    def __init__(self, root: Root, path: str, descriptor: int) -> None:
+        self._root = root
+        self._path = path
+        self._descriptor = descriptor
+
+    def add(self, kind: str, write: Callable[[Sink], Piece]) -> Piece:
+        """Write one shard or document, durable and read-only, under the name of its digest.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        aside = os.path.join(self._path, secrets.token_hex(16))
+        descriptor = create(aside)
+        with open(descriptor, "wb", buffering=0) as file:
+            piece = write(lambda data: _write_all(file, data))
+            os.fchmod(descriptor, 0o444)
+            os.fsync(descriptor)
+        os.rename(aside, self._staged(kind, piece.digest))
+        return piece
+
+    def publish(self, manifest: Manifest, memory: Memory) -> None:
+        """Put everything in place, the manifest last; the caller holds the root lock.
+
+        Raises:
+            OSError: it could not be; then the old generation stands, or none.
+        """
+        root = self._root
+        staged_manifest = os.path.join(self._path, "manifest")
+        with open(create(staged_manifest), "wb", buffering=0) as file:
+            _write_all(file, to_bytes(manifest))
+            os.fchmod(file.fileno(), 0o444)
+            os.fsync(file.fileno())
+        leave_notes(root, [manifest.key])
+        folders = set()
+        for kind, pieces in (("shard", manifest.shards), ("document", manifest.documents)):
+            for piece in pieces:
+                path = piece_path(root, kind, piece.digest)
+                folders.add(os.path.dirname(path))
+                if is_vouched(root, kind, piece, memory):
+                    continue
+                ensure_directory(root, *os.path.relpath(path, root.path).split(os.sep)[:-1])
+                os.rename(self._staged(kind, piece.digest), path)  # over rot, if it is there
+                remember_piece(root, kind, piece.digest, memory)
+        for folder in folders:
+            sync_directory(folder)
+        path = manifest_path(root, manifest.key)
+        folder = ensure_directory(root, "entries", manifest.key[:2])
+        os.rename(staged_manifest, path)
+        sync_directory(folder)
+
+    def discard(self) -> None:
+        """Remove the directory and let go of it."""
+        shutil.rmtree(self._path, ignore_errors=True)
+        lock.close(self._descriptor)
+
+    def _staged(self, kind: str, digest: str) -> str:
+        return os.path.join(self._path, f"{kind}-{digest}")
+
+
+def _write_all(file: Any, data: Any) -> None:
+    view = memoryview(data).cast("B")
+    while view.nbytes:
+        view = view[file.write(view) :]
+
+
+def stage(root: Root) -> Staging:
+    """A private directory to build in.
+
+    Raises:
+        LeaseTimeout, OSError: there can be none now.
+    """
+    with lock.locked(root):  # so that no vacuum finds it before it is locked
+        ensure_directory(root, "building")
+        path = root.join("building", secrets.token_hex(16))
+        os.mkdir(path)
+        descriptor = lock.open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
+    if descriptor is None:
+        raise BlockingIOError(f"{path!r} was locked before it was ours")
+    return Staging(root, path, descriptor)
+
+
+def _note_path(root: Root, key: str) -> str:
+    return root.join("building", f"{key}.note")
+
+
+def leave_notes(root: Root, keys: Iterable[str]) -> None:
+    """Say that the rows of these entries may be behind, whatever happens next."""
+    folder = ensure_directory(root, "building")
+    for key in keys:
+        with contextlib.suppress(FileExistsError):
+            os.close(create(_note_path(root, key)))
+    sync_directory(folder)
+
+
+def notes(root: Root) -> list[str]:
+    """The keys whose rows may be behind."""
+    try:
+        names = os.listdir(root.join("building"))
+    except FileNotFoundError:
+        return []
+    return [name[:64] for name in names if len(name) == 69 and name.endswith(".note")]
+
+
+def clear_note(root: Root, key: str) -> None:
+    """The rows of this key are right."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_note_path(root, key))
+
+
+def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
+    """Take an entry away, durably; whether it went. The caller holds the root lock.
+
+    `spare_open`: not if any process has it open.
+    """
+    path = manifest_path(root, key)
+    descriptor = lock.open_locked(path, os.O_RDONLY) if spare_open else None
+    if spare_open and descriptor is None:
+        return False
+    leave_notes(root, [key])
+    try:
+        os.unlink(path)
+    finally:
+        if descriptor is not None:
+            lock.close(descriptor)
+    sync_directory(os.path.dirname(path))
+    return True
+
+
+def unlink_piece(root: Root, kind: str, digest: str) -> None:
+    """Take away a shard or document that no manifest refers to. The caller holds the root lock."""
+    path = piece_path(root, kind, digest)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    Memory(root, write=True).forget(os.path.relpath(path, root.path))

@@ -1,0 +1,152 @@
+"""What lies in a root, measured; and the removal of what nobody will miss."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tensorcache.disk import lock
+from tensorcache.disk.held import digest_of, read_manifest
+from tensorcache.disk.place import Root, ensure_directory, manifest_path, piece_path
+from tensorcache.errors import EntryCorrupt
+
+_FOLDERS = {"shards": ("shard", ".safetensors"), "documents": ("document", ".msgpack")}
+_OURS = ".tensorcache-"  # the beginning of temp names
+
+
+class Leftover(NamedTuple):
+    """A file or directory that is no part of an entry: its path below the root."""
+
+    name: str
+    size_bytes: int
+    mtime: float
+
+
+class Listing(NamedTuple):
+    """Everything in a root: names and bytes."""
+
+    entries: dict[str, int]
+    pieces: dict[tuple[str, str], int]
+    building: tuple[Leftover, ...]
+    quarantine: tuple[Leftover, ...]
+
+
+def listing(root: Root) -> Listing:
+    """List a root. `building` holds only what no living process has locked."""
+    entries = {
+        entry.name[:64]: entry.stat().st_size
+        for entry in _two_levels(root, "entries")
+        if len(entry.name) == 72
+    }
+    pieces = {}
+    for folder, (kind, suffix) in _FOLDERS.items():
+        for entry in _two_levels(root, folder):
+            digest, dot = entry.name[: -len(suffix)], entry.name[-len(suffix) :]
+            if len(digest) == 64 and dot == suffix:
+                pieces[kind, digest] = entry.stat().st_size
+    building = [
+        _leftover("building", entry)
+        for entry in _scan(root, "building")
+        if not entry.name.endswith(".note") and _is_dead(entry)
+    ]
+    building += [
+        _leftover(folder, entry)
+        for folder in ("", "sources", "pins")
+        for entry in _scan(root, folder)
+        if entry.name.startswith(_OURS) and entry.is_file(follow_symlinks=False)
+    ]
+    quarantined = [_leftover("quarantine", entry) for entry in _scan(root, "quarantine")]
+    return Listing(entries, pieces, tuple(building), tuple(quarantined))
+
+
+def _scan(root: Root, *names: str) -> Iterator[os.DirEntry[str]]:
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        os.scandir(root.join(*names)) as entries,
+    ):
+        yield from entries
+
+
+def _two_levels(root: Root, name: str) -> Iterator[os.DirEntry[str]]:
+    for folder in _scan(root, name):
+        if folder.is_dir(follow_symlinks=False):
+            yield from _scan(root, name, folder.name)
+
+
+def _is_dead(entry: os.DirEntry[str]) -> bool:
+    """Whether no process has it locked: the kernel has freed the locks of the dead."""
+    flags = os.O_RDONLY if entry.is_dir(follow_symlinks=False) else os.O_RDWR
+    try:
+        descriptor = lock.open_locked(entry.path, flags)
+    except OSError:
+        return False
+    if descriptor is None:
+        return False
+    lock.close(descriptor)
+    return True
+
+
+def _leftover(folder: str, entry: os.DirEntry[str]) -> Leftover:
+    status = entry.stat(follow_symlinks=False)
+    size = status.st_size
+    if entry.is_dir(follow_symlinks=False):
+        with os.scandir(entry.path) as inner:
+            size = sum(child.stat(follow_symlinks=False).st_size for child in inner)
+    return Leftover(os.path.join(folder, entry.name), size, status.st_mtime)
+
+
+def remove_leftover(root: Root, leftover: Leftover) -> None:
+    """Remove it, if it is still nobody's. The caller holds the root lock."""
+    path = root.join(leftover.name)
+    is_directory = os.path.isdir(path) and not os.path.islink(path)
+    descriptor = None
+    if leftover.name.startswith("building"):
+        try:
+            descriptor = lock.open_locked(path, os.O_RDONLY if is_directory else os.O_RDWR)
+        except FileNotFoundError:
+            return
+        if descriptor is None:
+            return
+    try:
+        if is_directory:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+    finally:
+        if descriptor is not None:
+            lock.close(descriptor)
+
+
+def quarantine(root: Root, path: str) -> None:
+    """Move what was found broken out of the way; it goes after a week. Under the root lock."""
+    folder = ensure_directory(root, "quarantine")
+    name = f"{time.time_ns()}-{os.path.basename(path)}"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, os.path.join(folder, name))
+
+
+def set_aside(root: Root, key: str, piece: tuple[str, str] | None) -> bool:
+    """Quarantine a manifest, or the piece to blame, if it is broken still; whether it was.
+
+    Under the root lock, and by name: somebody may have built it anew since it was found.
+    """
+    path = manifest_path(root, key) if piece is None else piece_path(root, *piece)
+    try:
+        if piece is None:
+            read_manifest(root, key)
+        elif digest_of(path) == piece[1]:
+            return False
+    except FileNotFoundError:
+        return False
+    except EntryCorrupt:
+        pass
+    else:
+        if piece is None:
+            return False
+    quarantine(root, path)
+    return True
