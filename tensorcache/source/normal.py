@@ -1,0 +1,101 @@
+"""The normal form of Python code: what is left when comments, layout and docstrings are gone.
+
+Rules of this room: standard library only, and not one import of ours, so that any interpreter can
+run it alone. The form is frozen (code scheme 1), and equal for one file on Python 3.11 to 3.13; it
+is ours, because `ast.dump` is not stable between versions. It is written from the syntax tree:
+
+    (Name field value field value …)     a node; fields in the order of its class
+    [item item …]                        a list
+    str 'ascii'                          a constant or name: its type and how it is written
+
+A field is left out when it is None or an empty list, unless it is the value of a constant.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from typing import Any
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# `ctx` follows from the place, `kind` is the u of u"", comments of types are comments.
+_NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+
+
+def normal_form(source: bytes) -> str:
+    """The normal form of one file, which is ASCII.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: what Python cannot parse.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about escapes such as "\d": not ours to say
+        tree = ast.parse(source)
+    out: list[str] = []
+    # A stack, not recursion: a sum of a thousand terms is a thousand nodes deep.
+    stack: list[Any] = [tree]
+    while stack:
+        item = stack.pop()
+        if type(item) is str:
+            out.append(item)
+        elif type(item) is list:
+            stack += ["]", *(_written(element) for element in reversed(item)), "["]
+        else:
+            stack.append(")")
+            for name, value in reversed(_fields(item)):
+                stack += [_written(value), name]
+            stack.append(f"({type(item).__name__}")
+    return " ".join(out)
+
+
+def _fields(node: ast.AST) -> list[tuple[str, Any]]:
+    constant = isinstance(node, ast.Constant)
+    fields = []
+    for name in node._fields:
+        value: Any = getattr(node, name, None)
+        if name in _NO_MEANING:
+            continue
+        if name == "body" and isinstance(node, _DOCUMENTED) and _is_text(value[:1]):
+            value = value[1:]
+        if isinstance(node, ast.JoinedStr):
+            value = _joined(value)
+        if constant or (value is not None and value != []):
+            fields.append((name, value))
+    return fields
+
+
+def _is_text(statements: list[ast.stmt]) -> bool:
+    return any(
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+        for statement in statements
+    )
+
+
+def _joined(values: list[ast.expr]) -> list[ast.expr]:
+    """The parts of an f-string, its plain stretches whole: versions cut them at other places."""
+    joined: list[ast.expr] = []
+    text = ""
+    for value in values:
+        if isinstance(value, ast.Constant):
+            text += str(value.value)
+            continue
+        if text:
+            joined.append(ast.Constant(text))
+            text = ""
+        joined.append(value)
+    if text:
+        joined.append(ast.Constant(text))
+    return joined
+
+
+def _written(value: Any) -> Any:
+    """Nodes and lists as they are; everything else as its type and how it is written.
+
+    ASCII, because what repr() escapes depends on the interpreter's Unicode tables; ints in hex,
+    because Python refuses to print long ones in decimal.
+    """
+    if isinstance(value, ast.AST | list):
+        return value
+    return f"{type(value).__name__} {hex(value) if type(value) is int else ascii(value)}"
