@@ -1,0 +1,288 @@
+"""IndexFile: the SQLite file opened, made, upgraded and checked; its errors translated.
+
+Rules of this room: no connection outlives a call, so a forked child inherits none. The file is
+opened through SQLite only: any other open and close of it would drop SQLite's locks in this
+process. A transaction begins IMMEDIATE, so that it waits before it reads rather than fails after.
+The journal is a rollback journal: SQLite 3.7.0 to 3.51.2 can corrupt a file in WAL mode, and WAL
+cannot be read on a full or read-only disk. No error of SQLite or SQLAlchemy leaves this room.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sqlite3
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+
+import sqlalchemy as sa
+
+from tensorcache import schema
+from tensorcache.errors import (
+    CacheFull,
+    CacheTooNew,
+    EntryCorrupt,
+    LeaseTimeout,
+    ReadOnlyCache,
+    TensorCacheError,
+)
+from tensorcache.index.view import SCHEMA, replace_view, views_wanted
+
+PATIENCE_SECONDS = 15.0  # of a writer: longer than any read may take
+
+_alembic = threading.Lock()  # Alembic's `context` and `op` are one per process
+_BUSY = (LeaseTimeout, "another process holds it: end that one, or try again")
+_ROTTEN = (EntryCorrupt, "it is rebuilt from the manifests at the next write")
+_FAILURES: dict[int, tuple[type[TensorCacheError], str]] = {
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_FULL: (CacheFull, "free some space, or run tensorcache vacuum"),
+    sqlite3.SQLITE_IOERR: (TensorCacheError, "check the disk that it lies on"),
+    sqlite3.SQLITE_READONLY: (ReadOnlyCache, "open the cache once where it can be written"),
+    sqlite3.SQLITE_PERM: (ReadOnlyCache, "check the permissions of its directory"),
+    sqlite3.SQLITE_CANTOPEN: (ReadOnlyCache, "check its permissions and the open-files limit"),
+    sqlite3.SQLITE_CORRUPT: _ROTTEN,
+    sqlite3.SQLITE_NOTADB: _ROTTEN,
+    sqlite3.SQLITE_ERROR: _ROTTEN,  # no such table, no such column: not our schema
+}
+
+
+class IndexFile:
+    """The file at `path`. Making this object touches nothing; a missing file reads as empty."""
+
+    def __init__(
+        self, path: str, *, read_only: bool = False, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._path = os.path.abspath(path)
+        self._read_only = read_only
+        self._patience_seconds = patience_seconds
+
+    def revision(self) -> str | None:
+        """The revision of the file, None if it is yet to be made.
+
+        Raises:
+            EntryCorrupt: the file is no SQLite database.
+        """
+        with self.translated(), contextlib.closing(self.reader()) as connection:
+            return _revision(connection)
+
+    def prepare(self) -> bool:
+        """Make the tables or bring them up to HEAD, in one transaction; True if they were made.
+
+        Raises:
+            CacheTooNew: a newer tensorcache made the index.
+            EntryCorrupt: the file is no index; move it aside with its `-journal`, and call again.
+        """
+        revision = self.revision()
+        if revision == schema.HEAD:
+            return False
+        self._refuse_read_only()
+        if revision is not None and revision > schema.HEAD:
+            raise CacheTooNew(
+                f"index {self._path!r} has revision {revision}, this tensorcache knows "
+                f"{schema.HEAD}: upgrade tensorcache"
+            )
+        # Foreign keys stay unenforced here: Alembic's batch mode drops a table to change it, and
+        # that would take the rows of its children along.
+        engine = _engine(lambda: self._connect("rwc", *_WRITING))
+        with self.translated(), engine.begin() as connection:
+            if revision is None and connection.exec_driver_sql(SCHEMA).first():
+                raise EntryCorrupt(f"index {self._path!r} holds other tables: {_ROTTEN[1]}")
+            _upgrade(connection)
+        return revision is None
+
+    def check(self) -> list[str]:
+        """What is wrong with the file or its schema, a line each; content is not compared."""
+        try:
+            with self.reading() as connection:
+                problems = [
+                    f"index: {row[0]}"
+                    for row in connection.exec_driver_sql("PRAGMA integrity_check(100)")
+                    if row[0] != "ok"
+                ]
+                problems += [
+                    f"index: a row of {child!r} refers to no row of {parent!r}"
+                    for child, _, parent, _ in connection.exec_driver_sql(
+                        "PRAGMA foreign_key_check"
+                    )
+                ]
+                found = {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
+                wanted = dict(views_wanted(connection))
+            if self.revision() != schema.HEAD:  # empty, or the business of prepare
+                return problems
+            wanted |= _fresh_schema()
+        except TensorCacheError as error:
+            return [str(error)]
+        for name in sorted(found.keys() | wanted.keys()):
+            if found.get(name) != wanted.get(name):
+                what = "missing" if name not in found else "foreign" if name not in wanted else ""
+                problems.append(f"index: {name!r} is {what or 'not as it was made'}")
+        return problems
+
+    def compact(self) -> int:
+        """Give free pages back to the filesystem (SQLite's VACUUM); how many bytes that saved."""
+        self._refuse_read_only()
+        with self.translated(), contextlib.closing(self._writer()) as connection:
+            before = _size_bytes(connection)
+            connection.execute("VACUUM")
+            return before - _size_bytes(connection)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """One snapshot, read-only."""
+        with self.translated(), self._readers.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """One transaction; the caller holds the root lock."""
+        self._refuse_read_only()
+        with self.translated(), self._writers.begin() as connection:
+            yield connection
+
+    def reader(self, patience_seconds: float | None = None) -> sqlite3.Connection:
+        """A connection that cannot write, to an empty index in memory where none is made yet."""
+        if not os.path.lexists(self._path):
+            return _empty()
+        try:
+            connection = self._connect("ro", *_READING, patience_seconds=patience_seconds)
+        except sqlite3.Error as error:
+            unfinished = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK
+            if self._read_only or not unfinished:
+                raise
+            # A writer died in its commit: only a connection that may write can roll it back.
+            self._connect("rw").close()
+            connection = self._connect("ro", *_READING, patience_seconds=patience_seconds)
+        if connection.execute(SCHEMA).fetchone() is None:
+            connection.close()
+            return _empty()
+        return connection
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise what SQLite and SQLAlchemy raise as errors of this library."""
+        try:
+            yield
+        except TensorCacheError:
+            raise
+        except (sqlite3.Error, sa.exc.SQLAlchemyError, ValueError) as error:
+            raise self.translate(error) from error
+
+    def translate(self, error: Exception) -> TensorCacheError:
+        """The error of this library that says what `error` says."""
+        cause = (error.orig if isinstance(error, sa.exc.DBAPIError) else None) or error
+        # What has no code was found while decoding: a text that is no date, or no UTF-8.
+        code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if os.path.isdir(self._path):
+            code = sqlite3.SQLITE_NOTADB
+        kind, remedy = _FAILURES.get(code, (TensorCacheError, "this is a bug: please report it"))
+        if code == sqlite3.SQLITE_ERROR and self._is_newer():
+            kind, remedy = CacheTooNew, "a newer tensorcache made it: upgrade tensorcache"
+        return kind(f"index {self._path!r}: {str(cause).lower()}: {remedy}")
+
+    def _is_newer(self) -> bool:
+        try:
+            with contextlib.closing(self.reader()) as connection:
+                return (_revision(connection) or "") > schema.HEAD
+        except sqlite3.Error:
+            return False
+
+    def _refuse_read_only(self) -> None:
+        if self._read_only:
+            raise ReadOnlyCache(f"index {self._path!r} is open for reading only: use mode='rw'")
+
+    @functools.cached_property
+    def _readers(self) -> sa.Engine:
+        return _engine(self.reader, "BEGIN")
+
+    @functools.cached_property
+    def _writers(self) -> sa.Engine:
+        return _engine(self._writer)
+
+    def _writer(self) -> sqlite3.Connection:
+        return self._connect("rw", *_WRITING, "foreign_keys = ON")
+
+    def _connect(
+        self, mode: str, *pragmas: str, patience_seconds: float | None = None
+    ) -> sqlite3.Connection:
+        uri = f"file:{urllib.parse.quote(os.fsencode(self._path))}?mode={mode}"
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience)
+        try:
+            for pragma in ("cell_size_check = ON", "temp_store = MEMORY", *pragmas):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute(SCHEMA).fetchone()  # the first look at the file itself
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+_READING = ("query_only = ON",)
+# A planted trigger may call nothing that has effects. (Views need json_extract: not when reading.)
+_WRITING = ("journal_mode = TRUNCATE", "synchronous = FULL", "trusted_schema = OFF")
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    """Bring the tables up to HEAD, without views: Alembic's batch mode fails beside one."""
+    # A hit and a read need none of it, and it costs 0.3 s.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
+    for kind, name, _ in connection.exec_driver_sql(SCHEMA).all():
+        if kind == "view":
+            connection.exec_driver_sql(f"DROP VIEW {schema.quoted(name)}")
+    config = Config()
+    config.set_main_option("script_location", _migrations().replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        with _alembic:
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise EntryCorrupt(f"index: {error}: {_ROTTEN[1]}") from error
+    for namespace, text in list(views_wanted(connection)):
+        replace_view(connection, namespace, text)
+
+
+def _migrations() -> str:
+    """Inside the package where it is installed, beside it in a checkout; found unimported."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    inside = os.path.join(package, "migrations")
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(package), "migrations")
+
+
+def _fresh_schema() -> dict[str, str]:
+    with _engine(lambda: sqlite3.connect(":memory:", isolation_level=None)).begin() as connection:
+        _upgrade(connection)
+        return {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
+
+
+def _empty() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for statement in schema.empty_tables():
+        connection.execute(statement)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    if not connection.execute(f"{SCHEMA} AND name = 'alembic_version'").fetchone():
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _size_bytes(connection: sqlite3.Connection) -> int:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(pages * page_bytes)
+
+
+def _engine(creator: Callable[[], sqlite3.Connection], begin: str = "BEGIN IMMEDIATE") -> sa.Engine:
+    engine = sa.create_engine("sqlite://", creator=creator, poolclass=sa.pool.NullPool)
+    # Python's driver would begin late, or not at all before DDL; we say it ourselves.
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin) and None)
+    return engine

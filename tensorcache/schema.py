@@ -1,0 +1,226 @@
+"""Tables of the index, the text of its views, and HEAD.
+
+Rules of this room: it describes and never connects. The tables are those of the newest revision;
+`migrations/` spells each revision out for itself, and a test holds the two together. Times are
+UTC without a zone, written `YYYY-MM-DD HH:MM:SS.ffffff`: the text sorts, and SQLite's date
+functions understand it. A name that is no table begins with `_`, so that no namespace, which is
+also the name of a view, can meet it.
+
+A view shows the entries of one namespace with every input as a column. Its text is a pure
+function of the namespace and of the `Leaf`s found in its entries' inputs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
+
+HEAD = "0001"
+MAX_INPUT_COLUMNS = 200
+MAX_NAME_BYTES = 63
+_TAG = re.compile(r"\$[^$]")  # a name of the caller's that begins with $ has one more
+FIXED_COLUMNS = ("key", "bytes", "created_at", "last_used_at", "build_seconds", "pinned")
+
+metadata = sa.MetaData(naming_convention={"fk": "_%(table_name)s_%(column_0_name)s"})
+
+entry = sa.Table(
+    "entry",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("namespace", sa.Text, nullable=False),
+    sa.Column("identity", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("inputs", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("format", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("build_seconds", sa.Float, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("last_used_at", sa.DateTime),
+    sa.Column("uses", sa.Integer, nullable=False),
+    sa.Column("pinned", sa.Text),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("tools", sa.Text, nullable=False),
+    sa.Index("_entry_namespace", "namespace", "created_at"),
+)
+
+source = sa.Table(
+    "source",
+    metadata,
+    sa.Column("entry", sa.ForeignKey("entry.key", ondelete="CASCADE"), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("path", sa.Text),
+    sa.Column("identity", sa.Text),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("mtime_ns", sa.BigInteger),
+)
+
+shard = sa.Table(
+    "shard",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+
+entry_shard = sa.Table(
+    "entry_shard",
+    metadata,
+    sa.Column("entry", sa.ForeignKey("entry.key", ondelete="CASCADE"), primary_key=True),
+    sa.Column("shard", sa.ForeignKey("shard.digest", ondelete="RESTRICT"), primary_key=True),
+    sa.Index("_entry_shard_holders", "shard"),
+)
+
+column = sa.Table(
+    "column",
+    metadata,
+    sa.Column("entry", sa.ForeignKey("entry.key", ondelete="CASCADE"), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True),
+    sa.Column("section", sa.Text, nullable=False),
+    sa.Column("field", sa.Text, nullable=False),
+    sa.Column("dtype", sa.Text, nullable=False),
+    sa.Column("shape", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+
+event = sa.Table(  # no foreign key: what happened stays true when the entry is gone
+    "event",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("journal", sa.Text),
+    sa.Index("_event_key", "key"),
+    sa.Index("_event_journal", "journal"),
+)
+
+
+def empty_tables() -> Iterator[str]:
+    """The statements that make the tables in SQLite: what an index not yet made looks like."""
+    for table in metadata.sorted_tables:
+        yield str(CreateTable(table).compile(dialect=sqlite.dialect()))
+
+
+class Leaf(NamedTuple):
+    """Where one plain value lies in the inputs, as the canonical form of `key.py` names it.
+
+    `tag` is the tag under which a value lies that JSON has no type for (`$date`), else "".
+    """
+
+    path: tuple[str, ...]
+    tag: str = ""
+
+
+def inputs_text(inputs: dict[str, Any]) -> str:
+    r"""The canonical inputs as they lie in `entry.inputs`.
+
+    A quote inside a text is written `\u0022`: SQLite before 3.45 cannot name a key that holds
+    `\"` in a path, and every SQLite can name this one.
+    """
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+    return re.sub(r"\\(.)", lambda pair: r"\u0022" if pair[1] == '"' else pair[0], text)
+
+
+def leaves(inputs: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Every place in canonical `inputs` that holds no dict of further inputs."""
+    if not isinstance(inputs, dict) or (path and not inputs):
+        yield Leaf(path)
+    elif path and len(inputs) == 1 and _TAG.match(name := next(iter(inputs))):
+        yield Leaf(path, name)
+    else:
+        for name, value in inputs.items():
+            yield from leaves(value, (*path, name))
+
+
+def view(namespace: str, found: Iterable[Leaf]) -> str:
+    """The text of the view of `namespace`, whose entries' inputs have the leaves `found`.
+
+    A tagged value is shown plain (a date as its text), a list as JSON, true and false as 1 and 0,
+    and an input that an entry lacks as NULL.
+    """
+    tags: dict[tuple[str, ...], set[str]] = {}
+    for leaf in found:
+        tags.setdefault(leaf.path, set()).add(leaf.tag)
+    columns = [f"entry.{name}" for name in FIXED_COLUMNS]
+    columns += [
+        f"{_extract(path, tags[path])} AS {quoted(name)}" for path, name in _names(tags).items()
+    ]
+    return (
+        f"CREATE VIEW {quoted(namespace)} AS SELECT {', '.join(columns)} "  # noqa: S608 - quoted
+        f"FROM entry WHERE entry.namespace = {_literal(namespace)}"
+    )
+
+
+def leaves_of(text: str) -> set[Leaf]:
+    """The leaves that the view of this text shows, so that nobody need read its entries' inputs."""
+    shown = set()
+    for place in re.findall(r"json_extract\(entry\.inputs, '((?:[^']|'')*)'\)", text):
+        # No name holds a quote: see inputs_text.
+        steps = [json.loads(step) for step in re.findall(r'"[^"]*"', place.replace("''", "'"))]
+        tag = steps.pop() if len(steps) > 1 and _TAG.match(steps[-1]) else ""
+        shown.add(Leaf(tuple(steps), tag))
+    return shown
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _names(paths: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """A column name for each path, no two alike to SQLite, which does not tell A from a.
+
+    Where names meet, the one that needs no `input_` and the shallower one keeps its own.
+    """
+    wished = {path: _wish(path) for path in paths}
+    ranked = sorted(wished, key=lambda path: (wished[path] != _joined(path), len(path), path))
+    taken = set(FIXED_COLUMNS)
+    names = {}
+    for path in ranked[:MAX_INPUT_COLUMNS]:
+        name, number = wished[path][:MAX_NAME_BYTES], 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{wished[path][: MAX_NAME_BYTES - 4]}_{number}"
+        taken.add(name.lower())
+        names[path] = name
+    return dict(sorted(names.items()))
+
+
+def _wish(path: tuple[str, ...]) -> str:
+    name = _joined(path)
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in FIXED_COLUMNS:
+        return name
+    return "input_" + re.sub(r"[^A-Za-z0-9_]", "_", name)
+
+
+def _joined(path: tuple[str, ...]) -> str:
+    # The canonical form gave a name that begins with $ one more.
+    return "__".join(name[1:] if name.startswith("$$") else name for name in path)
+
+
+def _extract(path: tuple[str, ...], tags: set[str]) -> str:
+    steps = "$" + "".join("." + _step(name) for name in path)
+    tagged = [f"{steps}.{_step(tag)}" for tag in sorted(tags - {""})]
+    places = tagged + ([steps] if "" in tags else [])
+    values = [f"json_extract(entry.inputs, {_literal(place)})" for place in places]
+    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+
+
+def _step(name: str) -> str:
+    return inputs_text({name: 0})[1:-3]  # {"name":0} without what is around the quoted name
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
