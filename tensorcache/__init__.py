@@ -1,0 +1,72 @@
+"""A cache for what ML builds produce: memory-mapped tensors, keyed by inputs and database state.
+
+    cache = tensorcache.open("data/cache")
+    entry = cache.get_or_build(inputs, build, version="1", namespace="my.batches")
+
+`Cache` and `Entry` are what people hold; `database`, `files`, `value` and `code_version` describe
+what a build depends on and touch nothing; errors derive from `TensorCacheError` and from the
+builtin that a caller already knows. Importing this package imports neither torch nor sqlalchemy.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from tensorcache.cache import Cache
+from tensorcache.cache import open_cache as open  # noqa: A004 - read as tensorcache.open
+from tensorcache.entry import Entry
+from tensorcache.errors import (
+    BadQuery,
+    CacheFull,
+    CacheTooNew,
+    EntryCorrupt,
+    EntryMissing,
+    LeaseRecursion,
+    LeaseTimeout,
+    NotACache,
+    ReadOnlyCache,
+    SourceMissing,
+    TensorCacheError,
+    UnkeyableValue,
+    UnsafeCache,
+    UnstorableValue,
+)
+from tensorcache.key import Key
+from tensorcache.source import code_version, database, files, value
+
+if TYPE_CHECKING:
+    from tensorcache.column import Batches, Rows
+
+__all__ = [
+    "BadQuery",
+    "Batches",
+    "Cache",
+    "CacheFull",
+    "CacheTooNew",
+    "Entry",
+    "EntryCorrupt",
+    "EntryMissing",
+    "Key",
+    "LeaseRecursion",
+    "LeaseTimeout",
+    "NotACache",
+    "ReadOnlyCache",
+    "Rows",
+    "SourceMissing",
+    "TensorCacheError",
+    "UnkeyableValue",
+    "UnsafeCache",
+    "UnstorableValue",
+    "code_version",
+    "database",
+    "files",
+    "open",
+    "value",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`Batches` and `Rows` come with torch, so they come when asked for."""
+    if name in ("Batches", "Rows"):
+        from tensorcache import column  # torch
+
+        return getattr(column, name)
+    raise AttributeError(f"module 'tensorcache' has no attribute {name!r}")

@@ -1,0 +1,325 @@
+"""Builds: a hit, a wait for another's build, or a build of our own, published or kept in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tensorcache import disk, source
+from tensorcache.entry import Entry, of_held
+from tensorcache.errors import (
+    CacheTooNew,
+    EntryCorrupt,
+    LeaseRecursion,
+    LeaseTimeout,
+    TensorCacheError,
+)
+from tensorcache.key import Key
+from tensorcache.manifest import Manifest, Piece, Provenance
+
+POLL_SECONDS = 0.05
+_log = logging.getLogger("tensorcache")
+_building: set[tuple[int, str, str]] = set()  # (thread, root, key)
+
+
+class Asked(NamedTuple):
+    """What a caller asks for; `key` is None, and `why` says so, where a source cannot be told."""
+
+    key: Key | None
+    sources: Mapping[str, source.Source]
+    identities: Mapping[str, source.Identity]
+    why: str
+
+
+class Builds:
+    """The ways to an Entry of one root. `cannot` says why nothing can be read or written."""
+
+    def __init__(self, root: disk.Root, memory: disk.Memory, verify: str, cannot: str) -> None:
+        self._root = root
+        self._memory = memory
+        self._verify = verify
+        self._cannot = cannot
+        self._warned: set[str] = set()
+
+    def hit(self, key: Key | str, started: float, *, clone: bool) -> Entry | None:
+        """The entry, if it is there; its use is one appended line."""
+        held = self._hold(str(key))
+        if held is None:
+            return None
+        entry = of_held(held, hit=True, key=key if isinstance(key, Key) else None, clone=clone)
+        self._note("hit", str(key), time.perf_counter() - started, held.manifest.size_bytes)
+        return entry
+
+    def wait_or_build(
+        self,
+        asked: Asked,
+        build: Callable[[], Any],
+        why: str,
+        *,
+        refresh: bool,
+        wait: float | None,
+        clone: bool,
+    ) -> Entry:
+        """Another's result, once it is there; else ours.
+
+        Raises:
+            LeaseTimeout, LeaseRecursion, UnstorableValue, and what `build` raises.
+        """
+        key = _known(asked)
+        with self._guarded(key):
+            found = self._entry_or_lease(key, refresh=refresh, wait=wait, clone=clone)
+            if isinstance(found, Entry):
+                return found
+            try:
+                _log.info("miss: %s %s: %s", key.namespace, key.short, why)
+                self._note("miss", key.digest, 0.0, 0)
+                began = time.perf_counter()
+                payload = build()
+                seconds = time.perf_counter() - began
+                return self.publish(asked, payload, seconds, why, clone=clone)
+            finally:
+                if found is not None:
+                    found.release()
+
+    @contextlib.contextmanager
+    def _guarded(self, key: Key) -> Iterator[None]:
+        mine = threading.get_ident(), os.path.realpath(self._root.path), key.digest
+        if mine in _building:
+            raise LeaseRecursion(
+                f"the build of {key.namespace!r} {key.short} asks for itself: give what it needs "
+                f"a key of its own"
+            )
+        _building.add(mine)
+        try:
+            yield
+        finally:
+            _building.discard(mine)
+
+    def _entry_or_lease(
+        self, key: Key, *, refresh: bool, wait: float | None, clone: bool
+    ) -> Entry | disk.Lease | None:
+        """Whichever comes first; None where there can be no leases."""
+        began = time.monotonic()
+        who = ""
+        while True:
+            try:
+                lease = disk.claim(self._root, key.digest)
+            except OSError as error:
+                self.warn(f"{key.short} is built without a lease: {error}")
+                return None
+            held = None if refresh else self._hold(key.digest)
+            waited = time.monotonic() - began
+            if held is not None:
+                if lease is not None:
+                    lease.release()
+                why = f"waited {waited:.1f} s for {who}" if who else ""
+                self._note("wait", key.digest, waited, held.manifest.size_bytes)
+                return of_held(held, hit=True, why=why, key=key, clone=clone)
+            if lease is not None:
+                return lease
+            if not who:
+                who = _holder(self._root, key.digest)
+                _log.info("wait: %s %s is being built by %s", key.namespace, key.short, who)
+            if wait is not None and waited >= wait:
+                raise LeaseTimeout(
+                    f"{key.namespace!r} {key.short} is still being built by {who} after "
+                    f"{wait:g} s: wait longer, or end that process"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def publish(
+        self, asked: Asked, payload: Any, seconds: float, why: str, *, clone: bool
+    ) -> Entry:
+        """Publish a payload, and open it; in memory, with one warning, where it cannot be."""
+        from tensorcache import column  # torch: a hit meets it at its first section, if at all
+
+        key = _known(asked)
+        laid = column.lay(payload)
+        manifest = self._manifest(asked, key, seconds)
+        moved = self._moved(asked)
+        if moved:
+            self.warn(moved)
+            return _kept(laid, manifest, key, moved, clone=clone)
+        try:
+            held = self._publish(laid, manifest)
+        except (OSError, TensorCacheError) as error:
+            failed = f"not published: {error}"
+            self.warn(f"{key.namespace!r} {key.short} is {failed}")
+            return _kept(laid, manifest, key, failed, clone=clone)
+        return of_held(held, hit=False, why=why, key=key, clone=clone)
+
+    def put(self, asked: Asked, payload: Any) -> Entry:
+        """Publish a payload that somebody has; raises where it cannot be."""
+        from tensorcache import column  # torch: a hit meets it at its first section, if at all
+
+        key = _known(asked)
+        held = self._publish(column.lay(payload), self._manifest(asked, key, 0.0))
+        return of_held(held, hit=False, key=key)
+
+    def in_memory(self, asked: Asked, build: Callable[[], Any], mode: str, *, clone: bool) -> Entry:
+        """Build, and publish nothing."""
+        from tensorcache import column  # torch: a hit meets it at its first section, if at all
+
+        why = asked.why or self._cannot or f"not published: the cache is open with mode={mode!r}"
+        if mode == "rw":
+            self.warn(why)
+        began = time.perf_counter()
+        payload = build()
+        manifest = self._manifest(asked, asked.key, time.perf_counter() - began)
+        return _kept(column.lay(payload), manifest, asked.key, why, clone=clone)
+
+    def _publish(self, laid: Any, manifest: Manifest) -> disk.Held:
+        from tensorcache import column, rows  # only a miss publishes
+        from tensorcache.index import Index
+
+        staging = disk.stage(self._root)
+        try:
+            manifest = manifest._replace(
+                is_dict=laid.is_dict, **column.write(laid, staging.add)._asdict()
+            )
+            self._note("build", manifest.key, manifest.build_seconds, manifest.size_bytes)
+            with disk.locked(self._root):
+                self._refuse_newer(manifest.key)
+                staging.publish(manifest, self._memory)
+                held = disk.hold(self._root, manifest.key, self._memory, "size")
+                if held is None:
+                    raise FileNotFoundError(f"{self._root.path!r} was emptied under our hands")
+                # The entry stands, whatever becomes of its rows: its note says that they are due.
+                index = Index(self._root.join("index.sqlite"))
+                self.best_effort(lambda: rows.bring_up(self._root, index))
+        finally:
+            staging.discard()
+        return held
+
+    def _refuse_newer(self, key: str) -> None:
+        with contextlib.suppress(EntryCorrupt):
+            disk.read_manifest(self._root, key)  # raises CacheTooNew: never replaced by us
+
+    def _moved(self, asked: Asked) -> str:
+        """Why the result may belong to no state of its sources; "" if they stood still."""
+        for name, one in asked.sources.items():
+            before = asked.identities[name]
+            if identify({name: one}, self._memory)[name].text != before.text:
+                return f"not published: the source {name!r} changed while it was read"
+        return ""
+
+    def _manifest(self, asked: Asked, key: Key | None, seconds: float) -> Manifest:
+        return Manifest(
+            key=key.digest if key else "",
+            identity=key.text if key else "",
+            is_dict=False,
+            sections={},
+            shards=(),
+            documents=(),
+            sources=tuple(
+                Provenance(name, identity.kind, identity.path, identity.stat)
+                for name, identity in asked.identities.items()
+            ),
+            created_at=time.time(),
+            build_seconds=seconds,
+            host=socket.gethostname(),
+            tools=_tools(),
+        )
+
+    def _hold(self, key: str) -> disk.Held | None:
+        """The entry held open; what is broken is set aside, what cannot be read is a miss."""
+        if self._cannot:
+            return None
+        try:
+            return disk.hold(self._root, key, self._memory, self._verify)
+        except CacheTooNew:
+            raise
+        except EntryCorrupt as error:
+            self.warn(f"entry {key[:16]} is broken and counts as a miss: {error}")
+            blamed = error.piece
+            self.best_effort(lambda: self._set_aside(key, blamed))
+        except OSError as error:  # EIO, EMFILE, EACCES are no evidence of rot
+            self.warn(f"entry {key[:16]} cannot be read and counts as a miss: {error}")
+        return None
+
+    def _set_aside(self, key: str, piece: tuple[str, str] | None) -> None:
+        if self._memory.writes:
+            with disk.locked(self._root):
+                if disk.set_aside(self._root, key, piece):
+                    self._note("quarantine", key, 0.0, 0)
+
+    def _note(self, kind: str, key: str, seconds: float, size_bytes: int) -> None:
+        if self._memory.writes:
+            disk.append_use(self._root, (time.time(), kind, key, seconds, size_bytes))
+
+    def best_effort(self, do: Callable[[], object]) -> None:
+        """Do what is good to have; a failure is one warning."""
+        try:
+            do()
+        except (OSError, TensorCacheError) as error:
+            self.warn(str(error))
+
+    def warn(self, message: str) -> None:
+        """Say it once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            _log.warning("%s", message)
+
+
+def identify(
+    sources: Mapping[str, source.Source], memory: disk.Memory
+) -> dict[str, source.Identity]:
+    """What each source is now, by name."""
+
+    def leaf_digest(value: Any) -> str | None:
+        from tensorcache.column import leaf_digest  # torch: only a value as a source needs it
+
+        return leaf_digest(value)
+
+    return {
+        name: source.identify(one, memory, leaf_digest=leaf_digest) for name, one in sources.items()
+    }
+
+
+def _kept(laid: Any, manifest: Manifest, key: Key | None, why: str, *, clone: bool) -> Entry:
+    """The same columns in memory: an Entry like any other, for this process alone."""
+    from tensorcache import column  # imported by whoever laid them out
+
+    pieces: dict[str, memoryview] = {}
+
+    def add(_kind: str, write: Callable[[column.Sink], Piece]) -> Piece:
+        data = bytearray()
+        piece = write(data.extend)
+        pieces[piece.digest] = memoryview(data)
+        return piece
+
+    contents = column.write(laid, add)
+    manifest = manifest._replace(is_dict=laid.is_dict, **contents._asdict())
+    return Entry(manifest, pieces.__getitem__, key=key, hit=False, why=why, clone=clone)
+
+
+def _known(asked: Asked) -> Key:
+    if asked.key is None:
+        raise ValueError(asked.why)
+    return asked.key
+
+
+def _holder(root: disk.Root, key: str) -> str:
+    note = disk.holder(root, key)
+    if note is None:
+        return "another process"
+    since = time.strftime("%H:%M:%S", time.localtime(note["started_at"]))
+    return f"process {note['pid']} on {note['host']} since {since}"
+
+
+def _tools() -> dict[str, str]:
+    """The versions that built it, as far as they were imported: provenance, never in the key."""
+    versions = {"python": platform.python_version()}
+    for name in ("numpy", "torch"):
+        module = sys.modules.get(name)
+        if module is not None:
+            versions[name] = str(module.__version__)
+    return versions

@@ -1,0 +1,348 @@
+"""Cache, the object that holds a root: what people call."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from tensorcache import disk, source
+from tensorcache.cache.build import Asked, Builds, identify
+from tensorcache.entry import Entry
+from tensorcache.errors import (
+    CacheFull,
+    CacheTooNew,
+    EntryMissing,
+    ReadOnlyCache,
+    TensorCacheError,
+    UnkeyableValue,
+)
+from tensorcache.key import Key, make_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tensorcache.explain import Explanation
+    from tensorcache.index import Index, Table
+    from tensorcache.vacuum import VacuumPlan
+
+_log = logging.getLogger("tensorcache")
+
+
+class Cache:
+    """A root, open. Safe to use from several threads and after a fork; see `tensorcache.open`."""
+
+    def __init__(
+        self, root: disk.Root, *, mode: str, verify: str, max_bytes: int | None, cannot: str
+    ) -> None:
+        self.root = root.path
+        self.mode = mode
+        self._root = root
+        self._max_bytes = max_bytes
+        self._writes = mode in ("rw", "refresh") and not cannot
+        self._memory = disk.Memory(root, write=self._writes)
+        self._builds = Builds(root, self._memory, verify, cannot)
+
+    def __repr__(self) -> str:
+        return f"Cache({self.root!r}, mode={self.mode!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held between calls; entries that are open stay readable."""
+
+    def get_or_build(
+        self,
+        inputs: Mapping[str, Any],
+        build: Callable[[], Any],
+        *,
+        version: str | source.CodeVersion,
+        namespace: str,
+        sources: Mapping[str, source.Source] | None = None,
+        refresh: bool = False,
+        wait: float | None = None,
+        clone: bool = False,
+    ) -> Entry:
+        """The result of `build()`, from the cache if it is there.
+
+        Args:
+            inputs: plain values that, with sources and version, fully determine the result.
+            build: makes the payload; called on a miss only, by one process at a time.
+            version: which code builds: `code_version(build)`, or text that you change by hand.
+            namespace: the kind of thing, as in "model_a.batches"; also the name of its SQL view.
+            sources: what the build reads from outside, by name: `database(path)`, `files(…)`.
+            refresh: build and replace what is there.
+            wait: seconds to wait for another process that builds the same; None, as long as it
+                lives.
+            clone: fetched tensors do not share memory with one another.
+
+        Raises:
+            UnkeyableValue: an input, the version or the namespace cannot be part of a key.
+            UnstorableValue: the payload holds what cannot be stored exactly.
+            SourceMissing: a source is not there.
+            LeaseTimeout: another process still builds after `wait` seconds.
+            LeaseRecursion: `build` asked for the key that it builds.
+        """
+        started = time.perf_counter()
+        asked = self._ask(inputs, version, sources or {}, namespace)
+        refresh = refresh or self.mode == "refresh"
+        try:
+            if (
+                asked.key
+                and not refresh
+                and (entry := self._builds.hit(asked.key, started, clone=clone))
+            ):
+                return entry
+            if asked.key and self._writes:
+                why = "refreshed" if refresh else self._why(asked.key)
+                entry = self._builds.wait_or_build(
+                    asked, build, why, refresh=refresh, wait=wait, clone=clone
+                )
+                if entry.published and not entry.hit and self._max_bytes is not None:
+                    self.vacuum(max_bytes=self._max_bytes)
+                return entry
+        except CacheTooNew as error:  # never replaced by us, and no reason to fail
+            asked = asked._replace(why=str(error))
+        return self._builds.in_memory(asked, build, self.mode, clone=clone)
+
+    def key(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        version: str | source.CodeVersion,
+        namespace: str,
+        sources: Mapping[str, source.Source] | None = None,
+    ) -> Key:
+        """The key that `get_or_build` would use now.
+
+        Raises:
+            UnkeyableValue: also where a source cannot be identified now.
+            SourceMissing: a source is not there.
+        """
+        asked = self._ask(inputs, version, sources or {}, namespace)
+        if asked.key is None:
+            raise UnkeyableValue(asked.why)
+        return asked.key
+
+    def _ask(
+        self,
+        inputs: Mapping[str, Any],
+        version: str | source.CodeVersion,
+        sources: Mapping[str, source.Source],
+        namespace: str,
+    ) -> Asked:
+        code = source.version_text(version, self._memory)
+        identities = identify(sources, self._memory)
+        texts = {name: identity.text or "" for name, identity in identities.items()}
+        key = make_key(inputs, version=code, sources=texts, namespace=namespace)
+        for name, identity in identities.items():
+            if identity.text is None:
+                why = f"sources.{name}: {identity.why}"
+                return Asked(None, sources, identities, why)
+        return Asked(key, sources, identities, "")
+
+    def get(self, key: Key | str, default: Any = None) -> Any:
+        """The Entry of a key or of a unique prefix of its digits (6 or more), else `default`."""
+        try:
+            return self[key]
+        except EntryMissing:
+            return default
+
+    def __getitem__(self, key: Key | str) -> Entry:
+        started = time.perf_counter()
+        entry = self._builds.hit(self._named(key), started, clone=False)
+        if entry is None:
+            raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}")
+        return entry
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            found = self._named(key)  # type: ignore[arg-type]
+        except EntryMissing:
+            return False
+        return os.path.exists(disk.manifest_path(self._root, str(found)))
+
+    def _named(self, key: Key | str) -> Key | str:
+        return key if isinstance(key, Key) else disk.find(self._root, key)
+
+    def put(self, key: Key, payload: Any) -> Entry:
+        """Publish a payload under a key from `cache.key(…)`; what was there is replaced.
+
+        Raises:
+            UnstorableValue: it holds what cannot be stored exactly.
+            ReadOnlyCache, CacheFull: it cannot be published; nothing changed.
+        """
+        if not isinstance(key, Key):
+            raise TypeError(f"put({key!r:.40}, …): a prefix names no new entry: pass cache.key(…)")
+        with self._writing():
+            return self._builds.put(Asked(key, {}, {}, ""), payload)
+
+    def remove(self, *keys: Key | str) -> None:
+        """Remove entries, pinned or not; what others have open stays readable to them.
+
+        Raises:
+            EntryMissing: one of the keys has none; then nothing is removed.
+        """
+        from tensorcache import rows  # the index: a hit needs none
+
+        digests = sorted({str(self._named(key)) for key in keys})
+        with self._writing(), disk.locked(self._root):
+            rows.reconcile(self._root, self._index)
+            for digest in digests:
+                if not os.path.lexists(disk.manifest_path(self._root, digest)):
+                    raise EntryMissing(f"no entry {digest[:16]} in {self.root!r}")
+            rows.remove(self._root, self._index, digests, spare_open=False)
+
+    def pin(self, key: Key | str, note: str = "") -> None:
+        """Keep an entry from being vacuumed; `note` says why, for people.
+
+        Raises:
+            EntryMissing: there is none.
+        """
+        self._set_pin(key, note)
+
+    def unpin(self, key: Key | str) -> None:
+        """Let an entry be vacuumed again."""
+        self._set_pin(key, None)
+
+    def _set_pin(self, key: Key | str, note: str | None) -> None:
+        from tensorcache import rows  # the index: a hit needs none
+
+        if key not in self:
+            raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}")
+        digest = str(self._named(key))
+        with self._writing(), disk.locked(self._root):
+            rows.bring_up(self._root, self._index)
+            disk.set_pin(self._root, digest, note)
+            self._index.pin(digest, note)
+
+    def entries(self, where: str = "", params: Any = ()) -> pd.DataFrame:
+        """The entries of which the SQL text `where` holds, newest first, with their uses.
+
+        Raises:
+            BadQuery: `where` is no condition over the columns of the table `entry`.
+        """
+        self._take_in()
+        return _frame(self._index.entries(where, params), times=("created_at", "last_used_at"))
+
+    def sql(self, query: str, params: Any = ()) -> pd.DataFrame:
+        """What one SELECT over the index gives; each namespace is a view (`docs/schema.md`).
+
+        Raises:
+            BadQuery: it is wrong, writes, or takes longer than 5 seconds.
+        """
+        return _frame(self.table(query, params))
+
+    def table(self, query: str, params: Any = ()) -> Table:
+        """What `sql` gives, as plain rows and without pandas."""
+        self._take_in()
+        return self._index.query(query, params)
+
+    def upgrade(self) -> None:
+        """Make the index or bring it up to date, and take in what is due.
+
+        Raises:
+            CacheTooNew: a newer tensorcache made it.
+            ReadOnlyCache, LeaseTimeout: the cache cannot be changed now.
+        """
+        with self._writing():
+            self._bring_up()
+
+    def explain(self, key: Key) -> Explanation:
+        """The nearest entry of the key's namespace, and the fields that differ."""
+        from tensorcache.explain import explain  # a miss or a question needs it, a hit does not
+
+        self._take_in()
+        return explain(key, self._index.candidates(key.namespace))
+
+    def verify(self, *, deep: bool = False) -> list[str]:
+        """What is wrong, a line each: manifests, sizes, index; `deep` reads every byte too."""
+        from tensorcache.cache.verify import verify  # reads everything: no business of a hit
+
+        return verify(self._root, self._index, deep=deep)
+
+    def vacuum(
+        self,
+        *,
+        max_bytes: int | None = None,
+        older_than_seconds: float | None = None,
+        unused_for_seconds: float | None = None,
+        grace_seconds: float = 3600.0,
+        dry_run: bool = False,
+    ) -> VacuumPlan:
+        """Remove what the limits ask for, and always what no entry refers to; what went, and why.
+
+        Entries that are pinned, open in a process, or used within the grace stay.
+
+        Raises:
+            ReadOnlyCache, LeaseTimeout: the cache cannot be changed now.
+        """
+        from tensorcache import rows, vacuum  # the index: a hit needs none
+
+        with self._writing(), disk.locked(self._root):
+            rows.reconcile(self._root, self._index)
+            plan = vacuum.plan(
+                self._index.holdings(),
+                disk.listing(self._root),
+                time.time(),
+                max_bytes=max_bytes,
+                older_than_seconds=older_than_seconds,
+                unused_for_seconds=unused_for_seconds,
+                grace_seconds=grace_seconds,
+            )
+            return plan if dry_run else vacuum.apply(plan, self._root, self._index)
+
+    @property
+    def _index(self) -> Index:
+        from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
+
+        return Index(self._root.join("index.sqlite"), read_only=not self._writes)
+
+    def _take_in(self) -> None:
+        """Before a question: what was noted since the last writer, if it can be."""
+        self._builds.best_effort(self._bring_up)
+
+    def _bring_up(self) -> None:
+        from tensorcache import rows  # the index: a hit needs none
+
+        if self._writes:
+            with disk.locked(self._root):
+                rows.bring_up(self._root, self._index)
+
+    def _why(self, key: Key) -> str:
+        found: list[str] = []
+        self._builds.best_effort(lambda: found.append(str(self.explain(key))))
+        return "".join(found)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What a person asked to be written: failures have names, and are raised."""
+        if not self._writes:
+            raise ReadOnlyCache(f"{self!r} writes nothing: open it with mode='rw'")
+        try:
+            yield
+        except TensorCacheError:
+            raise
+        except OSError as error:
+            kind = CacheFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else ReadOnlyCache
+            raise kind(f"{self.root!r} cannot be written: {error}") from error
+
+
+def _frame(table: Table, times: tuple[str, ...] = ()) -> pd.DataFrame:
+    """A table as pandas has it; warnings of the query are logged."""
+    import pandas as pd  # 0.4 s that only a question spends
+
+    for warning in table.warnings:
+        _log.warning("%s", warning)
+    frame = pd.DataFrame(table.rows, columns=list(table.columns))
+    for name in times:
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+    return frame

@@ -1,0 +1,83 @@
+"""How a cache is opened: which directory, which mode, which limits."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from tensorcache import disk
+from tensorcache.cache.main import Cache
+from tensorcache.errors import TensorCacheError
+
+MODES = ("rw", "ro", "refresh", "off")
+POLICIES = ("size", "once", "digest")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[Bb]?")
+
+
+def open_cache(
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    mode: str = "rw",
+    max_size: str | int | None = None,
+    verify: str = "once",
+    trust: str | None = None,
+    create: bool = True,
+) -> Cache:
+    """Open the cache in `directory`, or begin one there.
+
+    Args:
+        directory: else `TENSORCACHE_DIR`, else `~/.cache/tensorcache` (XDG).
+        mode: `rw`; `ro`, to write nothing; `refresh`, to build and replace; `off`, to do neither.
+            `TENSORCACHE_MODE` wins, except that nothing turns `ro` into `rw`.
+        max_size: bytes, or text such as "20GB"; what was used least recently goes after each
+            publication. `TENSORCACHE_MAX_SIZE` wins. None sets no limit.
+        verify: how shards are checked when an entry is opened: `size`; `once`, fully the first
+            time a file is met; `digest`, always. Manifests are always checked.
+        trust: "group" lets the directory's group write.
+        create: begin a cache where there is none.
+
+    Raises:
+        NotACache, UnsafeCache, CacheTooNew: the directory cannot be used; the message says why.
+        ValueError: an option is not one of the above.
+    """
+    mode = _mode(mode)
+    if verify not in POLICIES:
+        raise ValueError(f"verify={verify!r}: use one of {', '.join(POLICIES)}")
+    if trust not in (None, "group"):
+        raise ValueError(f"trust={trust!r}: use 'group' or None")
+    path = os.path.abspath(disk.default_root() if directory is None else os.fspath(directory))
+    root = disk.Root(path, trust == "group")
+    max_bytes = parse_size(os.environ.get("TENSORCACHE_MAX_SIZE") or max_size)
+    cannot = "the cache is switched off" if mode == "off" else ""
+    if mode != "off":
+        try:
+            disk.prepare(root, write=create and mode != "ro")
+        except TensorCacheError:
+            raise
+        except OSError as error:  # full, read-only: never a reason to fail a run
+            cannot = f"no cache can begin at {path!r}: {error.strerror}"
+    return Cache(root, mode=mode, verify=verify, max_bytes=max_bytes, cannot=cannot)
+
+
+def _mode(mode: str) -> str:
+    chosen = os.environ.get("TENSORCACHE_MODE") or mode
+    for name in (mode, chosen):
+        if name not in MODES:
+            raise ValueError(f"mode {name!r}: use one of {', '.join(MODES)}")
+    return mode if mode == "ro" and chosen != "off" else chosen
+
+
+def parse_size(size: str | int | None) -> int | None:
+    """Bytes from "20GB", "512 MiB" or a number; None stays None.
+
+    Raises:
+        ValueError: it is no size.
+    """
+    if size is None:
+        return None
+    match = _SIZE.fullmatch(str(size).strip())
+    if not match or not float(match[1]):
+        raise ValueError(f"size {size!r}: write bytes, or '500MB', '20GB', '1.5TiB'")
+    number, unit, binary = match.groups()
+    power = " kMGT".index(unit.replace("K", "k") or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)

@@ -1,0 +1,85 @@
+"""What is wrong in a root: every fault is named, and the search goes on.
+
+What a death leaves behind (an orphan, a note, a row without its manifest that a note explains) is
+no fault: the next writer or `vacuum` takes it in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+
+from tensorcache import disk, rows
+from tensorcache.errors import CacheTooNew, EntryCorrupt, TensorCacheError
+from tensorcache.index import Index
+from tensorcache.manifest import Manifest, columns_of
+
+
+def verify(root: disk.Root, index: Index, *, deep: bool) -> list[str]:
+    """A line for each fault; `deep` reads every byte of every piece."""
+    manifests: dict[str, Manifest] = {}
+    faults = []
+    for key in disk.keys_of(root):
+        try:
+            manifest = disk.read_manifest(root, key)
+            if manifest is not None:
+                manifests[key] = manifest
+        except CacheTooNew:
+            continue  # not ours to judge
+        except (EntryCorrupt, OSError) as error:
+            faults.append(f"entry {key[:16]}: {error}")
+    judged: dict[tuple[str, str], str] = {}
+    for key, manifest in manifests.items():
+        faults += [f"entry {key[:16]}: {fault}" for fault in _faults(root, manifest, judged, deep)]
+    return [*faults, *_index_faults(root, index, manifests)]
+
+
+def _faults(
+    root: disk.Root, manifest: Manifest, judged: dict[tuple[str, str], str], deep: bool
+) -> Iterator[str]:
+    if hashlib.sha256(manifest.identity.encode("ascii", "replace")).hexdigest() != manifest.key:
+        yield "its identity text is not the key's"
+    for kind, pieces in (("shard", manifest.shards), ("document", manifest.documents)):
+        for piece in pieces:
+            known = kind, piece.digest
+            if known not in judged:
+                judged[known] = _fault(disk.piece_path(root, *known), *piece, deep)
+            if judged[known]:
+                yield f"{kind} {piece.digest[:16]}: {judged[known]}"
+    for section in manifest.sections:
+        try:
+            columns_of(section, rows.structure_of(root, manifest, section))
+        except (EntryCorrupt, OSError) as error:
+            yield f"section {section!r}: {error}"
+
+
+def _fault(path: str, digest: str, size_bytes: int, deep: bool) -> str:
+    try:
+        found_bytes = os.stat(path, follow_symlinks=False).st_size
+        if found_bytes != size_bytes:
+            return f"it has {found_bytes} bytes, not {size_bytes}"
+        if deep and disk.digest_of(path) != digest:
+            return "its bytes do not match its name"
+    except FileNotFoundError:
+        return "it is missing"
+    except (EntryCorrupt, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _index_faults(root: disk.Root, index: Index, manifests: dict[str, Manifest]) -> Iterator[str]:
+    if not os.path.lexists(root.join("index.sqlite")):
+        return  # made from the manifests when it is next written or asked
+    yield from index.check()
+    try:
+        rows_of = index.generations()
+    except TensorCacheError as error:
+        yield str(error)
+        return
+    behind = set(disk.notes(root))
+    for key in sorted(rows_of.keys() - manifests.keys() - behind):
+        yield f"index: entry {key[:16]} has rows and no manifest that can be read"
+    for key in sorted(manifests.keys() - behind):
+        if rows_of.get(key) != manifests[key].digest:
+            yield f"index: entry {key[:16]} has {'old' if key in rows_of else 'no'} rows"
