@@ -329,6 +329,15 @@ def test_a_view_follows_the_inputs_of_its_entries(index):
     assert views(index) == []
 
 
+def test_a_view_keeps_what_only_an_older_entry_has(index):
+    gone = entry_rows({"a": 2}, at=NOON - 1)
+    index.add([entry_rows({"a": 1}), gone, entry_rows({"a": 1, "b": 2}, at=NOON - 9)])
+
+    index.remove([gone.manifest.key])
+
+    assert index.query('SELECT b FROM "model_a.batches" ORDER BY b').rows == [(None,), (2,)]
+
+
 def test_a_view_that_somebody_dropped_comes_back_whole(index, path):
     index.add([entry_rows({"a": 1})])
     with contextlib.closing(sqlite3.connect(path)) as other:

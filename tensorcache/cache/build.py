@@ -113,9 +113,10 @@ class Builds:
             try:
                 lease = disk.claim(self._root, key.digest)
             except OSError as error:
-                self.warn(f"{key.short} is built without a lease: {error}")
+                # No warning: what keeps us from it keeps us from publishing, which says so.
+                _log.info("%s is built without a lease: %s", key.short, error)
                 return None
-            held = None if refresh else self._hold(key.digest)
+            held = None if refresh else self._hold(key.digest, again=True)
             waited = time.monotonic() - began
             if held is not None:
                 if lease is not None:
@@ -169,7 +170,7 @@ class Builds:
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
         why = asked.why or self._cannot or f"not published: the cache is open with mode={mode!r}"
-        if mode == "rw":
+        if mode not in ("ro", "off"):
             self.warn(why)
         began = time.perf_counter()
         payload = build()
@@ -185,13 +186,14 @@ class Builds:
             manifest = manifest._replace(
                 is_dict=laid.is_dict, **column.write(laid, staging.add)._asdict()
             )
-            self._note("build", manifest.key, manifest.build_seconds, manifest.size_bytes)
             with disk.locked(self._root):
                 self._refuse_newer(manifest.key)
                 staging.publish(manifest, self._memory)
                 held = disk.hold(self._root, manifest.key, self._memory, "size")
                 if held is None:
                     raise FileNotFoundError(f"{self._root.path!r} was emptied under our hands")
+                # Under the lock, for whoever takes the journal in then has it: no build is lost.
+                self._note("build", manifest.key, manifest.build_seconds, manifest.size_bytes)
                 # The entry stands, whatever becomes of its rows: its note says that they are due.
                 index = Index(self._root.join("index.sqlite"))
                 self.best_effort(lambda: rows.bring_up(self._root, index))
@@ -206,8 +208,11 @@ class Builds:
     def _moved(self, asked: Asked) -> str:
         """Why the result may belong to no state of its sources; "" if they stood still."""
         for name, one in asked.sources.items():
-            before = asked.identities[name]
-            if identify({name: one}, self._memory)[name].text != before.text:
+            try:
+                after = identify({name: one}, self._memory)[name]
+            except (OSError, TensorCacheError) as error:
+                return f"not published: the source {name!r} cannot be read again: {error}"
+            if after.text != asked.identities[name].text:
                 return f"not published: the source {name!r} changed while it was read"
         return ""
 
@@ -229,20 +234,24 @@ class Builds:
             tools=_tools(),
         )
 
-    def _hold(self, key: str) -> disk.Held | None:
-        """The entry held open; what is broken is set aside, what cannot be read is a miss."""
+    def _hold(self, key: str, *, again: bool = False) -> disk.Held | None:
+        """The entry held open; what is broken is set aside, what cannot be read is a miss.
+
+        `again`: whatever is wrong has been said.
+        """
         if self._cannot:
             return None
+        say = _log.debug if again else self.warn
         try:
             return disk.hold(self._root, key, self._memory, self._verify)
         except CacheTooNew:
             raise
         except EntryCorrupt as error:
-            self.warn(f"entry {key[:16]} is broken and counts as a miss: {error}")
+            say(f"entry {key[:16]} is broken and counts as a miss: {error}")
             blamed = error.piece
             self.best_effort(lambda: self._set_aside(key, blamed))
         except OSError as error:  # EIO, EMFILE, EACCES are no evidence of rot
-            self.warn(f"entry {key[:16]} cannot be read and counts as a miss: {error}")
+            say(f"entry {key[:16]} cannot be read and counts as a miss: {error}")
         return None
 
     def _set_aside(self, key: str, piece: tuple[str, str] | None) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tensorcache.index import Index, Table
     from tensorcache.vacuum import VacuumPlan
 
+QUESTION_SECONDS = 2.0  # how long a question waits for the root lock before it does without
 _log = logging.getLogger("tensorcache")
 
 
@@ -107,7 +108,7 @@ class Cache:
                     asked, build, why, refresh=refresh, wait=wait, clone=clone
                 )
                 if entry.published and not entry.hit and self._max_bytes is not None:
-                    self.vacuum(max_bytes=self._max_bytes)
+                    self._builds.best_effort(lambda: self.vacuum(max_bytes=self._max_bytes))
                 return entry
         except CacheTooNew as error:  # never replaced by us, and no reason to fail
             asked = asked._replace(why=str(error))
@@ -168,7 +169,8 @@ class Cache:
             found = self._named(key)  # type: ignore[arg-type]
         except EntryMissing:
             return False
-        return os.path.exists(disk.manifest_path(self._root, str(found)))
+        there = os.path.exists(disk.manifest_path(self._root, str(found)))
+        return there and self.mode != "off"
 
     def _named(self, key: Key | str) -> Key | str:
         return key if isinstance(key, Key) else disk.find(self._root, key)
@@ -221,8 +223,7 @@ class Cache:
         digest = str(self._named(key))
         with self._writing(), disk.locked(self._root):
             rows.bring_up(self._root, self._index)
-            disk.set_pin(self._root, digest, note)
-            self._index.pin(digest, note)
+            rows.pin(self._root, self._index, digest, note)
 
     def entries(self, where: str = "", params: Any = ()) -> pd.DataFrame:
         """The entries of which the SQL text `where` holds, newest first, with their uses.
@@ -314,13 +315,18 @@ class Cache:
         from tensorcache import rows  # the index: a hit needs none
 
         if self._writes:
-            with disk.locked(self._root):
+            with disk.locked(self._root, QUESTION_SECONDS):
                 rows.bring_up(self._root, self._index)
 
     def _why(self, key: Key) -> str:
-        found: list[str] = []
-        self._builds.best_effort(lambda: found.append(str(self.explain(key))))
-        return "".join(found)
+        from tensorcache.explain import explain  # a miss or a question needs it, a hit does not
+
+        # In silence: what is wrong here fails the publication too, which says so.
+        with contextlib.suppress(OSError, TensorCacheError):
+            self._bring_up()
+        with contextlib.suppress(OSError, TensorCacheError):
+            return str(explain(key, self._index.candidates(key.namespace)))
+        return ""
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

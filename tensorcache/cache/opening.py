@@ -34,7 +34,7 @@ def open_cache(
         verify: how shards are checked when an entry is opened: `size`; `once`, fully the first
             time a file is met; `digest`, always. Manifests are always checked.
         trust: "group" lets the directory's group write.
-        create: begin a cache where there is none.
+        create: begin a cache where there is none; without, what cannot be read is an error.
 
     Raises:
         NotACache, UnsafeCache, CacheTooNew: the directory cannot be used; the message says why.
@@ -51,10 +51,14 @@ def open_cache(
     cannot = "the cache is switched off" if mode == "off" else ""
     if mode != "off":
         try:
-            disk.prepare(root, write=create and mode != "ro")
+            if not create:
+                disk.prepare(root, write=False)  # which begins nothing
+            disk.prepare(root, write=mode != "ro")
         except TensorCacheError:
             raise
         except OSError as error:  # full, read-only: never a reason to fail a run
+            if not create:
+                raise
             cannot = f"no cache can begin at {path!r}: {error.strerror}"
     return Cache(root, mode=mode, verify=verify, max_bytes=max_bytes, cannot=cannot)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tensorcache import disk, rows
 from tensorcache.errors import CacheTooNew, EntryCorrupt, TensorCacheError
@@ -18,21 +18,29 @@ from tensorcache.manifest import Manifest, columns_of
 
 def verify(root: disk.Root, index: Index, *, deep: bool) -> list[str]:
     """A line for each fault; `deep` reads every byte of every piece."""
-    manifests: dict[str, Manifest] = {}
     faults = []
+    judged: dict[tuple[str, str], str] = {}
     for key in disk.keys_of(root):
         try:
             manifest = disk.read_manifest(root, key)
-            if manifest is not None:
-                manifests[key] = manifest
         except CacheTooNew:
             continue  # not ours to judge
         except (EntryCorrupt, OSError) as error:
             faults.append(f"entry {key[:16]}: {error}")
-    judged: dict[tuple[str, str], str] = {}
-    for key, manifest in manifests.items():
-        faults += [f"entry {key[:16]}: {fault}" for fault in _faults(root, manifest, judged, deep)]
-    return [*faults, *_index_faults(root, index, manifests)]
+            continue
+        found = [] if manifest is None else list(_faults(root, manifest, judged, deep))
+        if found and manifest and _generation(root, key) == manifest.digest:  # not replaced since
+            faults += [f"entry {key[:16]}: {fault}" for fault in found]
+    return [*faults, *_index_faults(root, index)]
+
+
+def _generation(root: disk.Root, key: str) -> str | None:
+    """The digest of the manifest; "" if it is there and cannot be read, None if it is not."""
+    try:
+        manifest = disk.read_manifest(root, key)
+    except (TensorCacheError, OSError):
+        return ""
+    return None if manifest is None else manifest.digest
 
 
 def _faults(
@@ -68,18 +76,28 @@ def _fault(path: str, digest: str, size_bytes: int, deep: bool) -> str:
     return ""
 
 
-def _index_faults(root: disk.Root, index: Index, manifests: dict[str, Manifest]) -> Iterator[str]:
+def _index_faults(root: disk.Root, index: Index) -> list[str]:
     if not os.path.lexists(root.join("index.sqlite")):
-        return  # made from the manifests when it is next written or asked
-    yield from index.check()
+        return []  # made from the manifests when it is next written or asked
+    faults = index.check()
     try:
-        rows_of = index.generations()
+        suspects = _apart(root, index, disk.keys_of(root))
+        # Once more: others may publish and remove between our looks at manifests, rows and notes.
+        return faults + list(_apart(root, index, suspects).values())
     except TensorCacheError as error:
-        yield str(error)
-        return
+        return [*faults, str(error)]
+
+
+def _apart(root: disk.Root, index: Index, keys: Iterable[str]) -> dict[str, str]:
+    """The keys among `keys`, and among rows, whose rows do not say what their manifests say."""
+    there = {key: _generation(root, key) for key in keys}
+    rows_of = index.generations()
     behind = set(disk.notes(root))
-    for key in sorted(rows_of.keys() - manifests.keys() - behind):
-        yield f"index: entry {key[:16]} has rows and no manifest that can be read"
-    for key in sorted(manifests.keys() - behind):
-        if rows_of.get(key) != manifests[key].digest:
-            yield f"index: entry {key[:16]} has {'old' if key in rows_of else 'no'} rows"
+    faults = {}
+    for key in sorted((there.keys() | rows_of.keys()) - behind):
+        wanted = there[key] if key in there else _generation(root, key)
+        if wanted is None and key in rows_of:
+            faults[key] = f"index: entry {key[:16]} has rows and no manifest"
+        elif wanted and rows_of.get(key) != wanted:
+            faults[key] = f"index: entry {key[:16]} has {'old' if key in rows_of else 'no'} rows"
+    return faults

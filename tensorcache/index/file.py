@@ -207,6 +207,9 @@ class IndexFile:
     def _connect(
         self, mode: str, *pragmas: str, patience_seconds: float | None = None
     ) -> sqlite3.Connection:
+        if os.path.lexists(self._path) and not os.path.isfile(self._path):
+            # SQLite would wait for the other end of a pipe for ever.
+            raise EntryCorrupt(f"index {self._path!r} is no plain file: {_ROTTEN[1]}")
         uri = f"file:{urllib.parse.quote(os.fsencode(self._path))}?mode={mode}"
         patience = self._patience_seconds if patience_seconds is None else patience_seconds
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience)

@@ -23,9 +23,8 @@ _log = logging.getLogger("tensorcache")
 
 def widen_view(connection: sa.Connection, namespace: str, seen: set[schema.Leaf]) -> None:
     """Let the view of `namespace` show the leaves `seen` too, which entries just brought."""
-    there = _view(connection, namespace)
-    shown = schema.leaves_of(there)
-    if there != schema.view(namespace, shown):  # none, or not of our making
+    there, shown, is_ours = _there(connection, namespace)
+    if not is_ours:
         shown = set().union(*map(_leaves, connection.scalars(_inputs(namespace))))
     wanted = schema.view(namespace, shown | seen)
     if wanted != there:
@@ -37,24 +36,26 @@ def narrow_view(connection: sa.Connection, namespace: str) -> None:
 
     Their inputs are read, newest first, until they account for all that the view shows.
     """
-    there = _view(connection, namespace)
-    shown = schema.leaves_of(there)
+    there, shown, is_ours = _there(connection, namespace)
     left: set[schema.Leaf] = set()
     any_left = False
     with connection.execute(_inputs(namespace), execution_options={"yield_per": 100}) as rows:
         for (inputs,) in rows:
             any_left = True
             left |= _leaves(inputs)
-            if left >= shown:
+            if is_ours and left >= shown:
                 break
     wanted = schema.view(namespace, left) if any_left else None
     if wanted != (there or None):
         replace_view(connection, namespace, wanted)
 
 
-def _view(connection: sa.Connection, namespace: str) -> str:
+def _there(connection: sa.Connection, namespace: str) -> tuple[str, set[schema.Leaf], bool]:
+    """The text of the view, what it shows, and whether it is one that we would make."""
     row = connection.exec_driver_sql(f"{SCHEMA} AND name = ?", (namespace,)).first()
-    return row.sql if row else ""
+    text = str(row.sql) if row else ""
+    shown = schema.leaves_of(text)
+    return text, shown, text == schema.view(namespace, shown)
 
 
 def _inputs(namespace: str) -> sa.Select[Any]:

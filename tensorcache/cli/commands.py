@@ -1,0 +1,336 @@
+"""The commands of `tensorcache`; a docstring is what `--help` says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from tensorcache import disk
+from tensorcache.cli import entry, options, plan, text
+from tensorcache.cli.options import AsJson, CacheDir, KeyDigits, Yes
+from tensorcache.errors import TensorCacheError
+from tensorcache.key import Key
+
+_ENTRIES = """
+    SELECT key, namespace, version, bytes, created_at, last_used_at, uses, build_seconds, pinned
+    FROM entry WHERE namespace = coalesce(?, namespace)
+    ORDER BY created_at DESC, key LIMIT coalesce(?, -1)"""
+
+_SETTINGS: dict[str, Any] = {
+    "rich_markup_mode": None,  # plain help: the same everywhere, and 0.1 s sooner
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, **_SETTINGS)
+db = typer.Typer(help="The index: the SQL database that answers questions.", **_SETTINGS)
+app.add_typer(db, name="db")
+
+
+@app.callback(invoke_without_command=True)
+def _tensorcache(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """See, ask, check and clean a cache of ML build results."""
+    if version:
+        typer.echo(f"tensorcache {_version()}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+    else:
+        return
+    raise typer.Exit
+
+
+def _version() -> str:
+    from importlib import metadata  # 20 ms that only this needs
+
+    try:
+        return metadata.version("tensorcache")
+    except metadata.PackageNotFoundError:  # a checkout that nobody installed
+        return "not installed"
+
+
+@app.command()
+def ls(
+    namespace: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only of this namespace.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the newest N.")
+    ] = None,
+    cache: CacheDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List entries, newest first."""
+    found = options.opened(cache).table(_ENTRIES, (namespace, limit))
+    entries = text.objects(found.columns, found.rows)
+    for one in entries:
+        for name in ("created_at", "last_used_at"):
+            one[name] = text.of_index(one[name])
+    if as_json:
+        times = ("created_at", "last_used_at")
+        text.as_json([{**one, **{name: text.iso(one[name]) for name in times}} for one in entries])
+    elif not entries:
+        text.remark("no entries")
+    else:
+        columns = "key namespace size created used uses build pinned".split()
+        text.table(
+            columns,
+            [
+                (
+                    one["key"][:16],
+                    one["namespace"],
+                    text.size(one["bytes"]),
+                    text.ago(one["created_at"]),
+                    text.ago(one["last_used_at"]),
+                    one["uses"],
+                    f"{one['build_seconds']:.1f} s",
+                    "" if one["pinned"] is None else one["pinned"] or "yes",
+                )
+                for one in entries
+            ],
+            right=("size", "uses", "build"),
+        )
+    for warning in found.warnings:
+        text.remark(warning)
+
+
+@app.command()
+def show(key: KeyDigits, cache: CacheDir = None, as_json: AsJson = False) -> None:
+    """Show what made an entry, and what it holds."""
+    opened = options.opened(cache)
+    described = entry.described(opened, options.manifest_of(opened, key))
+    if as_json:
+        text.as_json(described)
+    else:
+        entry.say(described)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT over the index.")],
+    cache: CacheDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the index; each namespace is a view with every input as a column."""
+    found = options.opened(cache).table(query)
+    if as_json:
+        text.as_json(text.objects(found.columns, found.rows))
+    else:
+        numbers = [
+            name
+            for place, name in enumerate(found.columns)
+            if all(isinstance(row[place], int | float | None) for row in found.rows)
+        ]
+        rows = [["NULL" if value is None else value for value in row] for row in found.rows]
+        text.table(found.columns, rows, right=numbers)
+    for warning in found.warnings:
+        text.remark(warning)
+
+
+@app.command()
+def explain(key: KeyDigits, cache: CacheDir = None, as_json: AsJson = False) -> None:
+    """Say in what an entry differs from the nearest other one."""
+    from tensorcache.explain import ABSENT  # only here
+
+    opened = options.opened(cache)
+    manifest = options.manifest_of(opened, key)
+    found = opened.explain(Key(manifest.key, manifest.namespace, manifest.identity))
+    if as_json:
+        sides = [
+            {name: value for name, value in one._asdict().items() if value is not ABSENT}
+            for one in found.differences
+        ]
+        text.as_json({**found._asdict(), "differences": sides})
+    elif found.nearest is None:
+        print(text.printable(found))
+    else:
+        rows = [
+            (place, *(side if side is ABSENT else json.dumps(side) for side in (there, here)))
+            for place, there, here in found.differences
+        ]
+        text.table(("field", found.nearest[:16], found.key[:16]), rows)
+
+
+@app.command()
+def verify(
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte of every file.")] = False,
+    cache: CacheDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is broken: each fault is a line, and the exit code is 1."""
+    opened = options.opened(cache)
+    faults = opened.verify(deep=deep)
+    keys = disk.keys_of(disk.Root(opened.root))
+    shards = set()
+    for key in keys:
+        with contextlib.suppress(TensorCacheError, OSError):  # its fault is among them
+            shards |= {shard.digest for shard in options.manifest_of(opened, key).shards}
+    if as_json:
+        text.as_json({"faults": faults, "entries": len(keys), "shards": len(shards)})
+    elif faults:
+        for fault in faults:
+            print(text.printable(fault, 2 * text.CELL_CHARACTERS))
+    else:
+        entries = text.count(len(keys), "entry", "entries")
+        print(f"ok: {entries}, {text.count(len(shards), 'shard')}")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def vacuum(
+    max_size: Annotated[
+        int | None, options.limit("Keep so much, as in '20GB': the least recently used go first.")
+    ] = None,
+    older_than: Annotated[
+        float | None, options.time("Remove what was made so long ago, as in '30d'.")
+    ] = None,
+    unused_for: Annotated[
+        float | None, options.time("Remove what was not used for so long, as in '12h'.")
+    ] = None,
+    grace: Annotated[
+        float | None, options.time("Spare what was used within it (1h unless given).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    yes: Yes = False,
+    cache: CacheDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove entries beyond the limits, and always what no entry refers to.
+
+    Lists what goes, why, and how many bytes come back, before it does anything. What is pinned or
+    open in a process stays.
+    """
+    if not dry_run:
+        options.check_can_ask(yes=yes)
+    opened = options.opened(cache, changes=True)
+    clean = partial(
+        opened.vacuum,
+        max_bytes=max_size,
+        older_than_seconds=older_than,
+        unused_for_seconds=unused_for,
+        grace_seconds=3600.0 if grace is None else grace,
+    )
+    goes = clean(dry_run=True)
+    if as_json:
+        text.as_json(plan.described(goes))
+    else:
+        plan.say(goes)
+    anything = goes.entries or goes.orphans or goes.leftovers or goes.quarantine
+    if not dry_run and anything and options.agreed("Remove these?", yes=yes):
+        gone = clean()
+        removed = text.count(len(gone.entries), "entry", "entries")
+        text.remark(f"removed {removed}; {text.size(gone.frees_bytes)} came back")
+
+
+for _alias in ("prune", "gc"):
+    app.command(_alias, hidden=True)(vacuum)
+
+
+@app.command()
+def rm(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY", help="6 or more digits of each key.")],
+    yes: Yes = False,
+    cache: CacheDir = None,
+) -> None:
+    """Remove entries, pinned or not."""
+    options.check_can_ask(yes=yes)
+    opened = options.opened(cache, changes=True)
+    found = sorted({options.key_of(opened, key) for key in keys})
+    shown = ", ".join(key[:16] for key in found[:4]) + (", …" if len(found) > 4 else "")
+    if options.agreed(f"Remove {text.count(len(found), 'entry', 'entries')} ({shown})?", yes=yes):
+        opened.remove(*found)
+        text.remark(f"removed {text.count(len(found), 'entry', 'entries')}")
+
+
+@app.command()
+def clear(yes: Yes = False, cache: CacheDir = None) -> None:
+    """Remove all entries, pinned or not."""
+    options.check_can_ask(yes=yes)
+    opened = options.opened(cache, changes=True)
+    root = disk.Root(opened.root)
+    keys = disk.keys_of(root)
+    counted = text.count(len(keys), "entry", "entries")
+    pinned = len(disk.read_pins(root).keys() & set(keys))
+    question = f"Remove all {counted} ({pinned} pinned) of {text.printable(repr(opened.root))}?"
+    if keys and not options.agreed(question, yes=yes):
+        return
+    opened.remove(*keys)
+    text.remark(f"removed {counted}")
+
+
+@app.command()
+def pin(
+    key: KeyDigits,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Why, for people.")] = "",
+    cache: CacheDir = None,
+) -> None:
+    """Keep an entry from being vacuumed."""
+    opened = options.opened(cache, changes=True)
+    found = options.key_of(opened, key)
+    opened.pin(found, note)
+    text.remark(f"pinned {found[:16]}")
+
+
+@app.command()
+def unpin(key: KeyDigits, cache: CacheDir = None) -> None:
+    """Let an entry be vacuumed again."""
+    opened = options.opened(cache, changes=True)
+    found = options.key_of(opened, key)
+    opened.unpin(found)
+    text.remark(f"unpinned {found[:16]}")
+
+
+@db.command()
+def info(cache: CacheDir = None, as_json: AsJson = False) -> None:
+    """Say where the index is, at which revision, and how large; it is changed in nothing."""
+    from tensorcache import schema  # the index: most commands need none
+    from tensorcache.index import Index
+
+    path = os.path.join(options.opened(cache).root, "index.sqlite")
+    index = Index(path, read_only=True)
+    facts: dict[str, Any] = {
+        "path": path,
+        "revision": index.revision(),
+        "head": schema.HEAD,
+        "sqlite": index.query("SELECT sqlite_version()").rows[0][0],
+        "bytes": os.path.getsize(path) if os.path.exists(path) else 0,
+    }
+    with index.reading() as connection:  # what people ask may not say PRAGMA
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        facts["journal_mode"] = "wal" if mode == "wal" else "rollback"
+    names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    facts["rows"] = {
+        name: index.query(f"SELECT count(*) FROM {schema.quoted(name)}").rows[0][0]  # noqa: S608 - quoted
+        for (name,) in index.query(f"{names} ORDER BY name").rows
+    }
+    if as_json:
+        text.as_json(facts)
+        return
+    rows = facts.pop("rows")
+    facts["revision"] = facts["revision"] or "not yet made"
+    facts["bytes"] = text.size(facts["bytes"])
+    named = [(name.replace("_", " "), fact) for name, fact in facts.items()]
+    text.table((), named + [(f"rows of {name}", number) for name, number in rows.items()])
+
+
+@db.command()
+def upgrade(cache: CacheDir = None) -> None:
+    """Make the index, or bring it up to what this version of tensorcache needs."""
+    opened = options.opened(cache, changes=True)
+    opened.upgrade()
+    (head,) = opened.table("SELECT version_num FROM alembic_version").rows[0]
+    text.remark(f"the index is at revision {head}")
+
+
+@app.command("dir")
+def directory(cache: CacheDir = None) -> None:
+    """Print the cache's directory, whether or not it is there yet."""
+    path = os.fsencode(options.directory_of(cache))
+    sys.stdout.buffer.write(path + b"\n")  # the very bytes: for `cd "$(tensorcache dir)"`
