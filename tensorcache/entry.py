@@ -70,6 +70,13 @@ class Entry(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in self._manifest.sections
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """A section, or `default` where there is none of that name."""
+        # Mapping's own would also answer so when the entry is gone: EntryMissing is a KeyError.
+        if name not in self:
+            return default
+        return self[name]
+
     def __repr__(self) -> str:
         key = self.key.short if self.key else "no key"
         state = "hit" if self.hit else "built" if self.published else "not published"
@@ -80,7 +87,8 @@ class Entry(Mapping[str, Any]):
 
         With a device each column is copied there once, and the tensors are views of it.
         """
-        sections = {name: self._section(name).load(device) for name in self}
+        copies: dict[Any, Any] = {}  # sections share columns, on a device too
+        sections = {name: self._section(name).load(device, copies) for name in self}
         return sections if self._manifest.is_dict else sections[""]
 
     def _section(self, name: str) -> OpenSection:
@@ -127,7 +135,7 @@ def of_held(
 ) -> Entry:
     """The entry whose files are held open."""
     manifest = held.manifest
-    sizes = {piece.digest: piece.size_bytes for piece in manifest.shards + manifest.documents}
+    sizes = {piece.digest: piece.size_bytes for _, piece in manifest.pieces}
 
     def memory(digest: str) -> memoryview:
         return held.using(digest, lambda file: shard.map_file(file, sizes[digest]))

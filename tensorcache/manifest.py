@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from blake3 import blake3
 
-from tensorcache.errors import CacheTooNew, EntryCorrupt
+from tensorcache.errors import CacheTooNew, EntryCorrupt, UnstorableValue
 from tensorcache.tree import pack, unpack
 
 MANIFEST_FORMAT = 1
@@ -67,9 +67,15 @@ class Manifest(NamedTuple):
         return str(json.loads(self.identity)["namespace"])
 
     @property
+    def pieces(self) -> list[tuple[str, Piece]]:
+        """What the entry refers to, by kind: shards, then documents."""
+        shards = [("shard", piece) for piece in self.shards]
+        return shards + [("document", piece) for piece in self.documents]
+
+    @property
     def size_bytes(self) -> int:
-        """What the entry refers to, shared pieces counted in full."""
-        return sum(piece.size_bytes for piece in self.shards + self.documents)
+        """The bytes of all pieces, shared ones counted in full."""
+        return sum(piece.size_bytes for _, piece in self.pieces)
 
 
 class ColumnRow(NamedTuple):
@@ -104,7 +110,11 @@ def columns_of(section: str, structure: bytes | memoryview) -> list[ColumnRow]:
 
 
 def to_bytes(manifest: Manifest) -> bytes:
-    """The manifest as it lies on disk."""
+    """The manifest as it lies on disk.
+
+    Raises:
+        UnstorableValue: it is too large to be read again.
+    """
     body = pack(
         {
             "format": manifest.format,
@@ -122,6 +132,11 @@ def to_bytes(manifest: Manifest) -> bytes:
             "audit": manifest.audit,
         }
     )
+    if len(body) + _DIGEST_BYTES > MAX_MANIFEST_BYTES:
+        raise UnstorableValue(
+            f"payload: its {len(manifest.sections)} sections make a manifest of {len(body)} bytes, "
+            f"over the limit of {MAX_MANIFEST_BYTES}: nest them under one name"
+        )
     return body + blake3(body).digest()
 
 

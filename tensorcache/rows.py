@@ -36,46 +36,55 @@ def bring_up(root: disk.Root, index: Index) -> None:
         for ending in ("", "-journal"):
             disk.quarantine(root, root.join("index.sqlite" + ending))
         _prepare(root, index)
-    for name, uses in disk.take_uses(root).items():
-        index.take([Use(*use) for use in uses], journal=name)
-        disk.forget_uses(root, name)
+    with contextlib.suppress(CacheFull):  # statistics can wait in their journal
+        for name, uses in disk.take_uses(root).items():
+            index.take([Use(*use) for use in uses], journal=name)
+            disk.forget_uses(root, name)
 
 
 def _prepare(root: disk.Root, index: Index) -> None:
     if index.revision() is None:  # who dies while filling it leaves the rest to the next writer
         disk.leave_notes(root, disk.keys_of(root))
-    index.prepare()
+    if index.prepare():
+        disk.let_group_write(root, root.join("index.sqlite"))
     follow(root, index, disk.notes(root))
 
 
 def reconcile(root: disk.Root, index: Index) -> None:
-    """Compare the names in `entries/` with the rows; mend every difference."""
-    bring_up(root, index)
-    rows = index.generations().keys()
-    follow(root, index, rows ^ set(disk.keys_of(root)))
+    """Compare the names in `entries/` with the rows; mend every difference, if there is space."""
+    with contextlib.suppress(CacheFull):  # whoever reconciles is about to remove something
+        bring_up(root, index)
+        rows = index.generations().keys()
+        follow(root, index, rows ^ set(disk.keys_of(root)))
 
 
 def follow(root: disk.Root, index: Index, keys: Iterable[str]) -> None:
-    """Write the rows of these keys as their manifests say, or drop them where there is none."""
+    """Write the rows of these keys as their manifests say, or drop them where there is none.
+
+    A manifest that is broken is set aside, for it would keep what nobody can read.
+    """
     pins = disk.read_pins(root)
     ordered = sorted(keys)
     for start in range(0, len(ordered), _SLICE):
         some = ordered[start : start + _SLICE]
         rows, gone = [], []
         for key in some:
+            manifest = None
             try:
                 manifest = disk.read_manifest(root, key)
-            except (EntryCorrupt, CacheTooNew) as error:
-                _log.warning("%s; it has no rows", error)
-                continue
+            except CacheTooNew:
+                continue  # only a newer version can tell its rows
+            except EntryCorrupt as error:
+                _log.warning("%s; it is set aside", error)
+                disk.set_aside(root, key, None)
             if manifest is None:
                 gone.append(key)
             else:
                 rows.append(rows_of(root, manifest, pins.get(key)))
         if rows:
-            drop_pieces(root, index.add(rows))
+            drop_pieces(root, index, index.add(rows))
         if gone:
-            drop_pieces(root, index.remove(gone))
+            drop_pieces(root, index, index.remove(gone))
         for key in some:
             disk.clear_note(root, key)
 
@@ -116,22 +125,32 @@ def remove(root: disk.Root, index: Index, keys: Iterable[str], *, spare_open: bo
                 gone.append(key)
         except FileNotFoundError:
             gone.append(key)  # only its rows are left
-    try:
-        drop_pieces(root, index.remove(gone))
-    except CacheFull:
-        drop_pieces(root, _loose(index, set(gone)))
-        with contextlib.suppress(CacheFull):  # then the notes say so to the next writer
-            index.remove(gone)
-    else:
+    for key in gone:
+        disk.set_pin(root, key, None)
+    with contextlib.suppress(CacheFull):  # still: the notes say so to the next writer
+        try:
+            loose = index.remove(gone)
+        except CacheFull:
+            drop_pieces(root, index, _loose(root, index))
+            loose = index.remove(gone)
+        drop_pieces(root, index, loose)
         for key in gone:
-            disk.set_pin(root, key, None)
             disk.clear_note(root, key)
     return gone
 
 
-def _loose(index: Index, gone: set[str]) -> list[tuple[str, Piece]]:
-    holdings = index.holdings()
-    held = {piece for entry in holdings.entries if entry.key not in gone for piece in entry.pieces}
+def pin(root: disk.Root, index: Index, key: str, note: str | None) -> None:
+    """Pin an entry with a note, or unpin it (None), in its file and its row."""
+    disk.leave_notes(root, [key])
+    disk.set_pin(root, key, note)
+    index.pin(key, note)
+    disk.clear_note(root, key)
+
+
+def _loose(root: disk.Root, index: Index) -> list[tuple[str, Piece]]:
+    """What only rows without a manifest refer to."""
+    holdings, there = index.holdings(), set(disk.keys_of(root))
+    held = {piece for entry in holdings.entries if entry.key in there for piece in entry.pieces}
     return [
         (kind, Piece(digest, size))
         for (kind, digest), size in holdings.pieces.items()
@@ -139,7 +158,19 @@ def _loose(index: Index, gone: set[str]) -> list[tuple[str, Piece]]:
     ]
 
 
-def drop_pieces(root: disk.Root, pieces: Iterable[tuple[str, Piece]]) -> None:
-    """Unlink shards and documents that no entry refers to."""
-    for kind, piece in pieces:
+def drop_pieces(root: disk.Root, index: Index, pieces: Iterable[tuple[str, Piece]]) -> None:
+    """Unlink shards and documents that no row refers to, and no manifest whose rows are behind."""
+    loose = set(pieces)
+    if not loose:
+        return
+    for key in set(disk.keys_of(root)) - index.generations().keys():
+        try:
+            manifest = disk.read_manifest(root, key)
+        except EntryCorrupt:
+            continue  # it is a miss, and what it needs is made anew with it
+        except CacheTooNew:
+            return  # nobody here knows what it refers to
+        if manifest is not None:
+            loose.difference_update(manifest.pieces)
+    for kind, piece in loose:
         disk.unlink_piece(root, kind, piece.digest)

@@ -15,6 +15,7 @@ import json
 import math
 import mmap
 import struct
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from tensorcache.manifest import Piece
 
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 100_000
-MAX_RANK = 64
+MAX_RANK = 65  # 64 of a tensor, and the two halves of an item (complex128)
 SHARD_BYTES = 1 << 30  # a shard closes here; a larger column has one of its own
 # Item sizes of what every safetensors reader knows. Rarer dtypes are stored as one of these.
 ITEM_BYTES = {
@@ -33,21 +34,36 @@ ITEM_BYTES = {
     "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4,
     "U64": 8, "I64": 8, "F64": 8, "C64": 8,
 }  # fmt: skip
+_ALIGN = 16  # torch reads complex128 by instructions that fault elsewhere
 _LENGTH = struct.Struct("<Q")
 
 
 class Column(NamedTuple):
-    """A tensor to be written: `rows()` yields its bytes in order, in buffers of any size."""
+    """A tensor to be written: `rows()` yields its bytes in order, in buffers of any size.
+
+    `pair`: its items are two of `dtype`, side by side in a last dimension of 2.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     rows: Callable[[], Iterable[Any]]
+    pair: bool = False
+
+    @property
+    def item_bytes(self) -> int:
+        """The bytes of an item, which is also what it is aligned to."""
+        return ITEM_BYTES[self.dtype] << self.pair
 
     @property
     def size_bytes(self) -> int:
         """The bytes of its data."""
         return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+    @property
+    def header_bytes(self) -> int:
+        """No less than it takes in a header."""
+        return 128 + 2 * len(self.name) + 21 * len(self.shape)
 
 
 class Mapped(NamedTuple):
@@ -59,22 +75,24 @@ class Mapped(NamedTuple):
 
 
 def pack(columns: Iterable[Column]) -> list[list[Column]]:
-    """Columns in falling item size, cut where a shard would pass `SHARD_BYTES`."""
+    """Columns in falling item size, cut where a shard would pass a limit."""
     shards: list[list[Column]] = []
-    room = 0
-    for column in sorted(columns, key=lambda column: -ITEM_BYTES[column.dtype]):
-        if not shards or column.size_bytes > room:
+    room = header_room = 0
+    for column in sorted(columns, key=lambda column: -column.item_bytes):
+        is_full = column.size_bytes > room or column.header_bytes > header_room
+        if not shards or is_full or len(shards[-1]) == MAX_TENSORS:
             shards.append([])
-            room = SHARD_BYTES
+            room, header_room = SHARD_BYTES, MAX_HEADER_BYTES
         shards[-1].append(column)
         room -= column.size_bytes
+        header_room -= column.header_bytes
     return shards
 
 
 def write(columns: Sequence[Column], sink: Callable[[Any], object]) -> Piece:
     """Write one shard into `sink` (which takes bytes-like buffers); its digest and size."""
     head = _header(columns)
-    digest = blake3(head, max_threads=blake3.AUTO)
+    digest = blake3(head)  # one thread: the pool of many would hang in a forked child
     sink(head)
     size = len(head)
     for column in columns:
@@ -99,13 +117,33 @@ def _header(columns: Sequence[Column]) -> bytes:
             "data_offsets": [begin, end],
         }
     text = json.dumps(table, separators=(",", ":")).encode("ascii")
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-(_LENGTH.size + len(text)) % _ALIGN)
     return _LENGTH.pack(len(text)) + text
 
 
 def map_file(descriptor: int, size_bytes: int) -> memoryview:
-    """The file's bytes, copy-on-write: writable here, never written there."""
-    return memoryview(mmap.mmap(descriptor, size_bytes, access=mmap.ACCESS_COPY))
+    """The file's bytes, copy-on-write: writable here, never written there.
+
+    It keeps no descriptor, so that what is mapped costs none: `mmap.mmap` keeps one until Python
+    3.13 lets us say `trackfd=False`.
+
+    Raises:
+        OSError: the kernel gives no memory for it.
+    """
+    import ctypes  # comes with torch; a hit that opens no section needs neither
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_ssize_t)
+    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    access = mmap.PROT_READ | mmap.PROT_WRITE
+    address = libc.mmap(None, size_bytes, access, mmap.MAP_PRIVATE, descriptor, 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), f"{size_bytes} bytes cannot be mapped")
+    memory = (ctypes.c_ubyte * size_bytes).from_address(address)
+    # Every view keeps `memory`; at the end of the process the kernel unmaps what is left.
+    weakref.finalize(memory, libc.munmap, address, size_bytes).atexit = False
+    return memoryview(memory).cast("B")
 
 
 def read(memory: memoryview, digest: str) -> dict[str, Mapped]:

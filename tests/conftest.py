@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
+from roots import shm
+from small_league import altered_db, league_db
 
 import tensorcache
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "scripts"))
+__all__ = ["altered_db", "cache", "league_db", "root", "shm"]
 os.environ.pop("TENSORCACHE_DIR", None)
 os.environ.pop("TENSORCACHE_MODE", None)
 os.environ.pop("TENSORCACHE_MAX_SIZE", None)

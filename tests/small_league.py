@@ -1,7 +1,6 @@
 """A small made-up league for the tests of the model: four seasons, made once.
 
-A test that wants it says `pytest_plugins = ["small_league"]`, and asks for `league_db` (the file,
-not to be changed) or `altered_db` (a copy, changed by SQL).
+Tests ask for `league_db` (the file, not to be changed) or `altered_db` (a copy, changed by SQL).
 """
 
 from __future__ import annotations

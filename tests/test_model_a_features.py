@@ -15,7 +15,6 @@ from model_a.league import read_league
 from model_a.lists import build_lists, relevance
 from model_a.rosters import exact_totals, sums
 
-pytest_plugins = ["small_league"]
 TINY = DEFAULTS.with_name("tiny.yaml")
 WINDOW = ("pts", "reb", "ast", "stl", "blk", "tov")
 

@@ -7,7 +7,6 @@ from model_a.config import DEFAULTS, batch_inputs, load_config
 from model_a.errors import BadInput
 from model_a.league import check_league, read_league
 
-pytest_plugins = ["small_league"]
 TINY = DEFAULTS.with_name("tiny.yaml")
 
 LOGS = "(SELECT game_id FROM games WHERE season = '2016-17')"

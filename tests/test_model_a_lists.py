@@ -10,7 +10,6 @@ from model_a.league import read_league
 from model_a.lists import build_lists, final_ranks, relevance, spread, subsample
 from model_a.split import compute_split
 
-pytest_plugins = ["small_league"]
 TINY = DEFAULTS.with_name("tiny.yaml")
 
 

@@ -13,7 +13,6 @@ from model_a.metrics import out_of_fold_metrics, spearman
 from model_a.model import listmle
 from model_a.train import columns_of, fit, gather, mini_batches, predict
 
-pytest_plugins = ["small_league"]
 CPU = torch.device("cpu")
 CONFIG = load_config([DEFAULTS.with_name("tiny.yaml")], ["training.n_folds=2"])
 

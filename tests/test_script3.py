@@ -15,7 +15,6 @@ from safetensors import safe_open
 
 import tensorcache
 
-pytest_plugins = ["small_league"]
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "3_train_model_a.py"
 TINY = ROOT / "config" / "tiny.yaml"

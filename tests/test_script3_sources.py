@@ -15,7 +15,6 @@ from test_script3 import arguments, main, report
 
 import tensorcache
 
-pytest_plugins = ["small_league"]
 # Plays a game again, on a day on which neither team plays, commits it to the -wal file, and dies.
 INSERT_AND_DIE = """
 import os, sqlite3, sys

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from model_a.config import load_config
 
-pytest_plugins = ["small_league"]
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "sweep_hparams.py"
 

@@ -186,6 +186,7 @@ class Builds:
             manifest = manifest._replace(
                 is_dict=laid.is_dict, **column.write(laid, staging.add)._asdict()
             )
+            staging.seal(manifest)
             with disk.locked(self._root):
                 self._refuse_newer(manifest.key)
                 staging.publish(manifest, self._memory)

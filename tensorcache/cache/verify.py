@@ -48,13 +48,12 @@ def _faults(
 ) -> Iterator[str]:
     if hashlib.sha256(manifest.identity.encode("ascii", "replace")).hexdigest() != manifest.key:
         yield "its identity text is not the key's"
-    for kind, pieces in (("shard", manifest.shards), ("document", manifest.documents)):
-        for piece in pieces:
-            known = kind, piece.digest
-            if known not in judged:
-                judged[known] = _fault(disk.piece_path(root, *known), *piece, deep)
-            if judged[known]:
-                yield f"{kind} {piece.digest[:16]}: {judged[known]}"
+    for kind, piece in manifest.pieces:
+        known = kind, piece.digest
+        if known not in judged:
+            judged[known] = _fault(disk.piece_path(root, *known), *piece, deep)
+        if judged[known]:
+            yield f"{kind} {piece.digest[:16]}: {judged[known]}"
     for section in manifest.sections:
         try:
             columns_of(section, rows.structure_of(root, manifest, section))

@@ -25,8 +25,7 @@ def described(cache: Cache, manifest: Manifest) -> dict[str, Any]:
     for section, field, dtype, shape, size_bytes in rows.rows_of(root, manifest, None).columns:
         one = {"field": field, "dtype": dtype, "shape": list(shape), "bytes": size_bytes}
         sections[section].append(one)
-    pieces = [("shard", piece) for piece in manifest.shards]
-    pieces += [("document", piece) for piece in manifest.documents]
+    pieces = manifest.pieces
     try:
         query = "SELECT uses, last_used_at FROM entry WHERE key = ?"
         uses, used_at = next(iter(cache.table(query, (manifest.key,)).rows), (None, None))

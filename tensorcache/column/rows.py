@@ -8,7 +8,6 @@ its column along; equal tensors of one process share memory (`clone=True` parts 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self, overload
 
@@ -16,8 +15,10 @@ import numpy as np
 import torch
 
 from tensorcache import tree
-from tensorcache.column.form import Form, tensor_of
+from tensorcache.column.form import Form, array_of, bytes_of, tensor_of
 
+# What is on a device by now, by place in memory: columns that many fields refer to go there once.
+Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
 STRIDE = 1024  # elements whose places are decoded at once when a list is walked through
 
 
@@ -33,6 +34,12 @@ class Column(NamedTuple):
     requires_grad: bool
     scalar: bool
     tensor: torch.Tensor | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a slice of `array`, as a tensor, is all there is to a fetch."""
+        torch_like = self.leaf == "torch" and self.form.torch is None and self.tensor is None
+        return torch_like and not (self.scalar or self.requires_grad)
 
     def whole(self) -> Any:
         """All rows as one tensor (or array, where arrays were stored)."""
@@ -56,14 +63,17 @@ class Column(NamedTuple):
             part = part.clone()
         return part.requires_grad_() if self.requires_grad else part
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device, copies: Copies) -> Self:
         """The column on a device: one copy, pinned on the way to CUDA. Arrays stay as they are."""
         if self.leaf == "numpy":
             return self
-        whole = self.whole()
-        if device.type == "cuda":
-            return self._replace(tensor=whole.pin_memory().to(device, non_blocking=True))
-        return self._replace(tensor=whole.to(device))
+        place = self.array.ctypes.data, self.array.shape, self.form.name
+        if place not in copies:
+            whole = self.whole()
+            if device.type == "cuda":
+                whole = whole.pin_memory()
+            copies[place] = whole.to(device, non_blocking=device.type == "cuda")
+        return self._replace(tensor=copies[place])
 
 
 class Field(NamedTuple):
@@ -90,9 +100,24 @@ class Field(NamedTuple):
             shape = tuple(n for n in self.shape[position].tolist() if n >= 0)
         return self.columns[place].fetch(first, rows, shape, clone=clone)
 
-    def to(self, device: torch.device) -> Self:
+    def fetch_all(self, start: int, stop: int, *, clone: bool) -> list[Any]:
+        """The tensors of consecutive elements; what is common to them is looked up once."""
+        if clone or self.shape is not None or not all(c.is_plain for c in self.columns):
+            return [self.fetch(position, clone=clone) for position in range(start, stop)]
+        arrays = [column.array for column in self.columns]
+        view = torch.from_numpy
+        return [
+            view(arrays[place][first : first + rows])
+            for place, first, rows in self.at[start:stop].tolist()
+        ]
+
+    def to(self, device: torch.device, copies: Copies) -> Self:
         """The field with its columns on a device."""
-        return self._replace(columns=tuple(column.to(device) for column in self.columns))
+        return self._replace(columns=tuple(column.to(device, copies) for column in self.columns))
+
+
+class _Number(int):
+    """A field's number, where its tensor will be."""
 
 
 class List(NamedTuple):
@@ -104,6 +129,19 @@ class List(NamedTuple):
     ends: np.ndarray[Any, Any] | None
     ordinals: bool
     fields: tuple[Field, ...]
+
+    @property
+    def names(self) -> dict[str, int] | None:
+        """Field numbers by name, where every element is a dict of tensors and of nothing else."""
+        if self.skeleton is None or self.ordinals:
+            return None
+        element = tree.unpack(self.skeleton, _Number)
+        flat = type(element) is dict and all(type(value) is _Number for value in element.values())
+        return element if flat else None
+
+    def to(self, device: torch.device, copies: Copies) -> Self:
+        """The list with its columns on a device."""
+        return self._replace(fields=tuple(field.to(device, copies) for field in self.fields))
 
     def row(self, position: int) -> Any:
         """The packed skeleton of one element."""
@@ -119,7 +157,8 @@ class List(NamedTuple):
             return [tree.unpack(self.skeleton) for _ in range(start, stop)]
         assert self.ends is not None  # one skeleton or many
         begin = int(self.ends[start - 1]) if start else 0
-        return tree.unpack_rows(self.document[begin : int(self.ends[stop - 1])], stop - start)
+        with tree.collector_paused():
+            return tree.unpack_rows(self.document[begin : int(self.ends[stop - 1])], stop - start)
 
 
 class Rows(Sequence[Any]):
@@ -220,8 +259,7 @@ class Batches(Rows):
 
     def to(self, device: Any) -> Self:
         """The same list with its columns on `device`: one copy per column, none per element."""
-        fields = tuple(field.to(torch.device(device)) for field in self._list.fields)
-        laid = self._list._replace(fields=fields)
+        laid = self._list.to(torch.device(device), {})
         return type(self)(laid, self._reopen, self._span, clone=self._clone)
 
     def __repr__(self) -> str:
@@ -245,12 +283,20 @@ class Batches(Rows):
         return tree.unpack(self._list.row(position), place)
 
     def _elements(self, start: int, stop: int) -> Iterator[Any]:
-        return map(self._element, range(start, stop))
+        names = self._list.names
+        if not names:
+            return map(self._element, range(start, stop))
+        fields = self._list.fields
+        tensors = [fields[n].fetch_all(start, stop, clone=self._clone) for n in names.values()]
+        return (dict(zip(names, row, strict=True)) for row in zip(*tensors, strict=True))
+
+
+_TENSORS = (torch.Tensor, np.ndarray)
 
 
 def same(one: Any, other: Any) -> bool:
     """Equal as stored: types, structure, and tensors by dtype, shape and bytes."""
-    if isinstance(one, torch.Tensor | np.ndarray):
+    if isinstance(one, _TENSORS) or isinstance(other, _TENSORS):
         return type(one) is type(other) and _same_tensor(one, other)
     if isinstance(one, dict):
         return (
@@ -264,13 +310,8 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _same_tensor(one: Any, other: Any) -> bool:
-    if one.dtype != other.dtype or tuple(one.shape) != tuple(other.shape):
-        return False
-    if isinstance(one, torch.Tensor):
-        one, other = (
-            t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-            if math.prod(t.shape)
-            else np.empty(0)
-            for t in (one, other)
-        )
-    return bool(np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8)))
+    return (
+        one.dtype == other.dtype
+        and tuple(one.shape) == tuple(other.shape)
+        and np.array_equal(bytes_of(array_of(one)), bytes_of(array_of(other)))
+    )

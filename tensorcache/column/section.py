@@ -10,8 +10,8 @@ import torch
 
 from tensorcache import tree
 from tensorcache.column.form import form_named
-from tensorcache.column.rows import Batches, Column, Field, List, Rows
-from tensorcache.errors import EntryCorrupt
+from tensorcache.column.rows import Batches, Column, Copies, Field, List, Rows
+from tensorcache.errors import EntryCorrupt, TensorCacheError
 from tensorcache.shard import Mapped
 
 _NOTHING = memoryview(b"")
@@ -37,34 +37,31 @@ class OpenSection:
             self._tree: bytes = fields["tree"]
             self._columns = [_column(reference, pieces) for reference in fields["columns"]]
             self._lists = [_list(laid, pieces) for laid in fields["lists"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except TensorCacheError:
+            raise
+        except (LookupError, TypeError, ValueError) as error:
             raise EntryCorrupt(f"a section's structure is broken: {error!r:.200}") from error
 
     def value(self, reopen: Callable[[int], Callable[[], tuple[Any, ...]]]) -> Any:
         """The section as a caller meets it; `reopen(n)` makes the pickled form of its n-th list."""
-        return self._value(lambda ordinal: self.rows(ordinal, reopen(ordinal)))
+        return self._value(lambda ordinal: self.rows(ordinal, reopen(ordinal)), self._columns)
 
     def rows(self, ordinal: int, reopen: Callable[[], tuple[Any, ...]]) -> Rows:
         """The n-th laid-out list of the section."""
-        laid = self._lists[ordinal]
-        kind = Batches if laid.fields else Rows
-        return kind(laid, reopen, clone=self._clone)
+        return _lazy(self._lists[ordinal], reopen, clone=self._clone)
 
-    def load(self, device: Any) -> Any:
+    def load(self, device: Any, copies: Copies) -> Any:
         """The section in exactly the types that were stored, lists as lists."""
-
-        def elements(ordinal: int) -> list[Any]:
-            rows = self.rows(ordinal, _not_pickled)
-            return list(rows if device is None else rows.to(device))
-
-        columns = self._columns
+        columns, lists = self._columns, self._lists
         if device is not None:
-            columns = [column.to(torch.device(device)) for column in columns]
-        return self._value(elements, columns)
+            device = torch.device(device)
+            columns = [column.to(device, copies) for column in columns]
+            lists = [laid.to(device, copies) for laid in lists]
+        return self._value(
+            lambda ordinal: list(_lazy(lists[ordinal], _not_pickled, clone=self._clone)), columns
+        )
 
-    def _value(self, elements: Callable[[int], Any], columns: list[Column] | None = None) -> Any:
-        columns = self._columns if columns is None else columns
-
+    def _value(self, elements: Callable[[int], Any], columns: list[Column]) -> Any:
         def place(where: list[int]) -> Any:
             if len(where) == 1:
                 return elements(where[0])
@@ -72,6 +69,11 @@ class OpenSection:
             return columns[reference].fetch(first, rows, None, clone=self._clone)
 
         return tree.unpack(self._tree, place)
+
+
+def _lazy(laid: List, reopen: Callable[[], tuple[Any, ...]], *, clone: bool) -> Rows:
+    kind = Batches if laid.fields else Rows
+    return kind(laid, reopen, clone=clone)
 
 
 def _not_pickled() -> tuple[Any, ...]:

@@ -33,8 +33,9 @@ class Contents(NamedTuple):
 
 
 def _stored(column: LaidColumn) -> shard.Column:
-    shape = (column.rows, *column.trailing, *((2,) if column.form.pair else ()))
-    return shard.Column(column.name, column.form.stored, shape, lambda: _buffers(column.leaves))
+    form = column.form
+    shape = (column.rows, *column.trailing, *((2,) if form.pair else ()))
+    return shard.Column(column.name, form.stored, shape, lambda: _buffers(column.leaves), form.pair)
 
 
 def _stored_index(index: Index) -> shard.Column:

@@ -22,11 +22,12 @@ from blake3 import blake3
 
 from tensorcache.disk.memory import Memory
 from tensorcache.disk.place import Root, manifest_path, piece_path
-from tensorcache.errors import EntryCorrupt, EntryMissing
+from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing
 from tensorcache.manifest import MAX_MANIFEST_BYTES, Manifest, Piece, from_bytes
 
 READ_BYTES = 1 << 20
 T = TypeVar("T")
+_Check = Callable[[str, Piece, int], None]
 
 
 class _Descriptors(NamedTuple):
@@ -57,12 +58,25 @@ class Held:
             if self._descriptors is None:
                 self._descriptors = self._reopened()
             _open.touch(self, 1 + len(self._descriptors.pieces))
-            return use(self._descriptors.pieces[digest])
+            descriptor = self._descriptors.pieces.get(digest)
+            return self._using_anew(digest, use) if descriptor is None else use(descriptor)
+
+    def _using_anew(self, digest: str, use: Callable[[int], T]) -> T:
+        """For an entry of more pieces than a process may have open: by name, which is content."""
+        kind = next(kind for kind, piece in self.manifest.pieces if piece.digest == digest)
+        try:
+            descriptor = _open_piece(self.root, kind, digest)
+        except EntryCorrupt as error:
+            raise EntryMissing(f"entry {self.manifest.key[:16]} is gone: {error}") from error
+        try:
+            return use(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _reopened(self) -> _Descriptors:
         key = self.manifest.key
-        with contextlib.suppress(EntryCorrupt):
-            opened = _open_entry(self.root, key)
+        with contextlib.suppress(EntryCorrupt, CacheTooNew):
+            opened = _open_entry(self.root, key, _unchecked)
             if opened is not None and opened[0].digest == self.manifest.digest:
                 return opened[1]
             if opened is not None:
@@ -82,6 +96,15 @@ class Held:
     __del__ = close
 
 
+def _limit() -> int:
+    """How many descriptors all entries of this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+
+
+def _unchecked(_kind: str, _piece: Piece, _descriptor: int) -> None:
+    """What was found good once is opened by its digest."""
+
+
 class _Open:
     """The entries that have descriptors open, in the order of their last touch."""
 
@@ -98,8 +121,7 @@ class _Open:
             self.forget(held)
             self._entries[id(held)] = weakref.ref(held), count
             self._count += count
-            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-            while self._count > limit and len(self._entries) > 1:
+            while self._count > _limit() and len(self._entries) > 1:
                 first, (oldest, its_count) = next(iter(self._entries.items()))
                 entry = oldest()
                 if entry is None:  # being collected: it closes itself
@@ -115,6 +137,12 @@ class _Open:
 
 
 _open = _Open()
+# No fork while another thread has the lock, for the child would find it locked for ever.
+os.register_at_fork(
+    before=_open.lock.acquire,
+    after_in_parent=_open.lock.release,
+    after_in_child=_open.lock.release,
+)
 
 
 def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
@@ -124,44 +152,68 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
         EntryCorrupt: its bytes are not what they should be; `.piece` says which, if not its own.
         CacheTooNew: a newer tensorcache wrote it.
     """
-    opened = _open_entry(root, key)
-    if opened is None:
-        return None
-    manifest, descriptors = opened
-    try:
-        for kind, pieces in (("shard", manifest.shards), ("document", manifest.documents)):
-            for piece in pieces:
-                check_piece(root, kind, piece, descriptors.pieces[piece.digest], memory, verify)
-    except BaseException:
-        descriptors.close()
-        raise
-    return Held(root, manifest, descriptors)
+    opened = _open_entry(
+        root, key, lambda kind, piece, file: check_piece(root, kind, piece, file, memory, verify)
+    )
+    return None if opened is None else Held(root, *opened)
 
 
-def _open_entry(root: Root, key: str) -> tuple[Manifest, _Descriptors] | None:
-    """Once more by name where it was replaced or a piece was missing, then it is not there."""
+def _open_entry(root: Root, key: str, check: _Check) -> tuple[Manifest, _Descriptors] | None:
+    """Once more by name where it was replaced or a piece was missing.
+
+    Raises:
+        EntryCorrupt, CacheTooNew: as `hold`; a piece is missing still.
+    """
+    missing: _Missing | None = None
     for _ in range(2):
+        missing = None
         try:
             descriptor = open_regular(manifest_path(root, key))
         except FileNotFoundError:
             return None
-        pieces: dict[str, int] = {}
         try:
-            if not _share(descriptor) or os.fstat(descriptor).st_nlink == 0:
-                os.close(descriptor)
-                continue  # on its way out
-            manifest = from_bytes(_read(descriptor, MAX_MANIFEST_BYTES), key)
-            for kind, of_kind in (("shard", manifest.shards), ("document", manifest.documents)):
-                for piece in of_kind:
-                    pieces[piece.digest] = open_regular(piece_path(root, kind, piece.digest))
-        except FileNotFoundError:
-            _Descriptors(descriptor, pieces).close()
+            if _share(descriptor) and os.fstat(descriptor).st_nlink > 0:
+                manifest = from_bytes(_read(descriptor, MAX_MANIFEST_BYTES), key)
+                return manifest, _Descriptors(descriptor, _open_pieces(root, manifest, check))
+        except _Missing as error:
+            missing = error
         except BaseException:
-            _Descriptors(descriptor, pieces).close()
+            os.close(descriptor)
             raise
-        else:
-            return manifest, _Descriptors(descriptor, pieces)
+        os.close(descriptor)  # on its way out, or part of it is
+    if missing is not None:
+        raise missing
     return None
+
+
+def _open_pieces(root: Root, manifest: Manifest, check: _Check) -> dict[str, int]:
+    """Check every piece, and keep descriptors of as many as one entry may have."""
+    most = _limit() // 2
+    pieces: dict[str, int] = {}
+    try:
+        for kind, piece in manifest.pieces:
+            descriptor = pieces[piece.digest] = _open_piece(root, kind, piece.digest)
+            check(kind, piece, descriptor)
+            if len(pieces) > most:
+                os.close(pieces.pop(piece.digest))
+    except BaseException:
+        for descriptor in pieces.values():
+            os.close(descriptor)
+        raise
+    return pieces
+
+
+class _Missing(EntryCorrupt):
+    """A piece that is not there: perhaps the entry was replaced while it was opened."""
+
+
+def _open_piece(root: Root, kind: str, digest: str) -> int:
+    try:
+        return open_regular(piece_path(root, kind, digest))
+    except FileNotFoundError:
+        raise _corrupt(kind, digest, "it is missing", _Missing) from None
+    except EntryCorrupt as error:
+        raise _corrupt(kind, digest, str(error)) from error
 
 
 def read_manifest(root: Root, key: str) -> Manifest | None:
@@ -217,11 +269,11 @@ def check_piece(
     status = os.fstat(descriptor)
     name = os.path.relpath(piece_path(root, kind, piece.digest), root.path)
     if status.st_size != piece.size_bytes:
-        raise _corrupt(kind, piece, f"it has {status.st_size} bytes, not {piece.size_bytes}")
+        raise _corrupt(kind, piece.digest, f"it has {status.st_size} bytes, not {piece.size_bytes}")
     if verify == "size" or (verify == "once" and memory.get(name) == _record(status)):
         return
     if _digest(descriptor, piece.size_bytes) != piece.digest:
-        raise _corrupt(kind, piece, "its bytes do not match its name")
+        raise _corrupt(kind, piece.digest, "its bytes do not match its name")
     if verify == "once":
         memory[name] = _record(status)
 
@@ -247,9 +299,11 @@ def _record(status: os.stat_result) -> list[int]:
     return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
-def _corrupt(kind: str, piece: Piece, why: str) -> EntryCorrupt:
-    error = EntryCorrupt(f"{kind} {piece.digest[:16]}: {why}")
-    error.piece = (kind, piece.digest)
+def _corrupt(
+    kind: str, digest: str, why: str, error_type: type[EntryCorrupt] = EntryCorrupt
+) -> EntryCorrupt:
+    error = error_type(f"{kind} {digest[:16]}: {why}")
+    error.piece = (kind, digest)
     return error
 
 
@@ -267,7 +321,7 @@ def digest_of(path: str) -> str:
 
 
 def _digest(descriptor: int, size_bytes: int) -> str:
-    digest = blake3(max_threads=blake3.AUTO)
+    digest = blake3()  # one thread: the pool of many would hang in a forked child
     for offset in range(0, size_bytes, READ_BYTES):
         digest.update(os.pread(descriptor, READ_BYTES, offset))
     return digest.hexdigest()

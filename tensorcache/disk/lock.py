@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tensorcache.disk.place import Root, ensure_directory
+from tensorcache.disk.place import Root, ensure_directory, let_group_write
 from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
@@ -80,6 +80,7 @@ def locked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[N
             )
         time.sleep(random.uniform(0.0005, 0.01))  # noqa: S311 - so that no waiter starves
     try:
+        let_group_write(root, descriptor)
         yield
     finally:
         close(descriptor)
@@ -93,8 +94,9 @@ class Lease(NamedTuple):
 
     def release(self) -> None:
         """Let others build; the name goes first, so that who waits on the old file tries anew."""
-        with contextlib.suppress(OSError):
-            os.unlink(self.path)
+        if self.descriptor in _held:  # a forked child has let go of it, and its parent has not
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
         close(self.descriptor)
 
 
@@ -112,6 +114,7 @@ def claim(root: Root, key: str) -> Lease | None:
         if _is_named(descriptor, path):
             break
         close(descriptor)  # released under our eyes; the name is another file's by now
+    let_group_write(root, descriptor)
     note = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": time.time()}
     with contextlib.suppress(OSError):  # for people only
         os.ftruncate(descriptor, 0)

@@ -10,7 +10,7 @@ import secrets
 import time
 from typing import Any
 
-from tensorcache.disk.place import Root, ensure_directory, write_aside
+from tensorcache.disk.place import Root, ensure_directory, let_group_write, write_aside
 
 MAX_JOURNAL_BYTES = 8 << 20  # about 60,000 hits that no writer took in: further ones go uncounted
 
@@ -56,6 +56,7 @@ def append_use(root: Root, use: tuple[Any, ...]) -> None:
             ensure_directory(root, "journal")
             descriptor = os.open(root.join("journal", "uses"), flags, 0o666)
         try:
+            let_group_write(root, descriptor)
             if os.fstat(descriptor).st_size < MAX_JOURNAL_BYTES:
                 os.write(descriptor, json.dumps(use).encode() + b"\n")
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -128,16 +129,21 @@ def prepare(root: Root, *, write: bool) -> None:
 def _begin(root: Root) -> None:
     from tensorcache.disk.lock import locked  # which needs to know where the lock lies
 
-    foreign = [name for name in os.listdir(root.path) if not _is_ours(name)]
-    if foreign:
-        raise NotACache(
-            f"{root.path!r} is no cache and has {len(foreign)} other files "
-            f"({min(foreign)!r:.60}, …): choose an empty directory"
-        )
+    _refuse_foreign(root)
     with locked(root):
         if not os.path.exists(root.join(MARKER)):
             write_aside(root.join("CACHEDIR.TAG"), _TAG, durable=False)
             write_aside(root.join(MARKER), json.dumps({"format": ROOT_FORMAT}).encode() + b"\n")
+
+
+def _refuse_foreign(root: Root) -> None:
+    foreign = [name for name in os.listdir(root.path) if not _is_ours(name)]
+    # What has a marker by now was begun, and perhaps used, since we looked for one.
+    if foreign and not os.path.exists(root.join(MARKER)):
+        raise NotACache(
+            f"{root.path!r} is no cache and has {len(foreign)} other files "
+            f"({min(foreign)!r:.60}, …): choose an empty directory"
+        )
 
 
 def _is_ours(name: str) -> bool:
@@ -191,12 +197,11 @@ def write_aside(path: str, data: bytes, *, durable: bool = True) -> None:
     aside = os.path.join(os.path.dirname(path), f".tensorcache-{secrets.token_hex(16)}")
     descriptor = create(aside)
     try:
-        try:
-            os.write(descriptor, data)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
             if durable:
                 os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         os.rename(aside, path)
     except BaseException:
         os.unlink(aside)
@@ -224,11 +229,18 @@ def ensure_directory(root: Root, *names: str) -> str:
 
 def _mkdir(path: str, mode: int | None) -> None:
     try:
-        os.mkdir(path)
+        os.mkdir(path, 0o777 if mode is None else 0o700)
     except FileExistsError:
         return  # somebody else was first
     if mode is not None:
         os.chmod(path, mode)  # whatever the umask says
+
+
+def let_group_write(root: Root, file: int | str, mode: int = 0o660) -> None:
+    """Open what we made to the group that the root trusts, whatever the umask says."""
+    if root.group:
+        with contextlib.suppress(PermissionError):  # another made it, and has done so
+            os.chmod(file, mode)
 
 
 def sync_directory(path: str) -> None:

@@ -21,6 +21,7 @@ from tensorcache.disk.place import (
     Root,
     create,
     ensure_directory,
+    let_group_write,
     manifest_path,
     piece_path,
     sync_directory,
@@ -37,6 +38,7 @@ class Staging:
         self._root = root
         self._path = path
         self._descriptor = descriptor
+        self._manifest = os.path.join(path, "manifest")
 
     def add(self, kind: str, write: Callable[[Sink], Piece]) -> Piece:
         """Write one shard or document, durable and read-only, under the name of its digest.
@@ -53,34 +55,39 @@ class Staging:
         os.rename(aside, self._staged(kind, piece.digest))
         return piece
 
+    def seal(self, manifest: Manifest) -> None:
+        """Write the manifest, durable, beside the pieces that it refers to.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        with open(create(self._manifest), "wb", buffering=0) as file:
+            _write_all(file, to_bytes(manifest))
+            os.fchmod(file.fileno(), 0o444)
+            os.fsync(file.fileno())
+
     def publish(self, manifest: Manifest, memory: Memory) -> None:
-        """Put everything in place, the manifest last; the caller holds the root lock.
+        """Put all that was sealed in place, the manifest last; the caller holds the root lock.
 
         Raises:
             OSError: it could not be; then the old generation stands, or none.
         """
         root = self._root
-        staged_manifest = os.path.join(self._path, "manifest")
-        with open(create(staged_manifest), "wb", buffering=0) as file:
-            _write_all(file, to_bytes(manifest))
-            os.fchmod(file.fileno(), 0o444)
-            os.fsync(file.fileno())
         leave_notes(root, [manifest.key])
         folders = set()
-        for kind, pieces in (("shard", manifest.shards), ("document", manifest.documents)):
-            for piece in pieces:
-                path = piece_path(root, kind, piece.digest)
-                folders.add(os.path.dirname(path))
-                if is_vouched(root, kind, piece, memory):
-                    continue
-                ensure_directory(root, *os.path.relpath(path, root.path).split(os.sep)[:-1])
-                os.rename(self._staged(kind, piece.digest), path)  # over rot, if it is there
-                remember_piece(root, kind, piece.digest, memory)
+        for kind, piece in manifest.pieces:
+            path = piece_path(root, kind, piece.digest)
+            folders.add(os.path.dirname(path))
+            if is_vouched(root, kind, piece, memory):
+                continue
+            ensure_directory(root, *os.path.relpath(path, root.path).split(os.sep)[:-1])
+            os.rename(self._staged(kind, piece.digest), path)  # over rot, if it is there
+            remember_piece(root, kind, piece.digest, memory)
         for folder in folders:
             sync_directory(folder)
         path = manifest_path(root, manifest.key)
         folder = ensure_directory(root, "entries", manifest.key[:2])
-        os.rename(staged_manifest, path)
+        os.rename(self._manifest, path)
         sync_directory(folder)
 
     def discard(self) -> None:
@@ -108,6 +115,7 @@ def stage(root: Root) -> Staging:
         ensure_directory(root, "building")
         path = root.join("building", secrets.token_hex(16))
         os.mkdir(path)
+        let_group_write(root, path, 0o2770)
         descriptor = lock.open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
     if descriptor is None:
         raise BlockingIOError(f"{path!r} was locked before it was ours")

@@ -6,12 +6,13 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tensorcache.disk import lock
 from tensorcache.disk.held import digest_of, read_manifest
 from tensorcache.disk.place import Root, ensure_directory, manifest_path, piece_path
+from tensorcache.disk.publish import leave_notes
 from tensorcache.errors import EntryCorrupt
 
 _FOLDERS = {"shards": ("shard", ".safetensors"), "documents": ("document", ".msgpack")}
@@ -38,7 +39,7 @@ class Listing(NamedTuple):
 def listing(root: Root) -> Listing:
     """List a root. `building` holds only what no living process has locked."""
     entries = {
-        entry.name[:64]: entry.stat().st_size
+        entry.name[:64]: entry.stat(follow_symlinks=False).st_size
         for entry in _two_levels(root, "entries")
         if len(entry.name) == 72
     }
@@ -47,19 +48,13 @@ def listing(root: Root) -> Listing:
         for entry in _two_levels(root, folder):
             digest, dot = entry.name[: -len(suffix)], entry.name[-len(suffix) :]
             if len(digest) == 64 and dot == suffix:
-                pieces[kind, digest] = entry.stat().st_size
-    building = [
-        _leftover("building", entry)
-        for entry in _scan(root, "building")
-        if not entry.name.endswith(".note") and _is_dead(entry)
-    ]
-    building += [
-        _leftover(folder, entry)
-        for folder in ("", "sources", "pins")
-        for entry in _scan(root, folder)
-        if entry.name.startswith(_OURS) and entry.is_file(follow_symlinks=False)
-    ]
-    quarantined = [_leftover("quarantine", entry) for entry in _scan(root, "quarantine")]
+                pieces[kind, digest] = entry.stat(follow_symlinks=False).st_size
+    building = _leftovers(
+        root, "building", lambda entry: not entry.name.endswith(".note") and _is_dead(entry)
+    )
+    for folder in ("", "sources", "pins"):
+        building += _leftovers(root, folder, _is_temporary)
+    quarantined = _leftovers(root, "quarantine", lambda _: True)
     return Listing(entries, pieces, tuple(building), tuple(quarantined))
 
 
@@ -88,6 +83,21 @@ def _is_dead(entry: os.DirEntry[str]) -> bool:
         return False
     lock.close(descriptor)
     return True
+
+
+def _is_temporary(entry: os.DirEntry[str]) -> bool:
+    return entry.name.startswith(_OURS) and entry.is_file(follow_symlinks=False)
+
+
+def _leftovers(
+    root: Root, folder: str, wanted: Callable[[os.DirEntry[str]], bool]
+) -> list[Leftover]:
+    found = []
+    for entry in _scan(root, folder):
+        with contextlib.suppress(FileNotFoundError):  # a lease goes without the root lock
+            if wanted(entry):
+                found.append(_leftover(folder, entry))
+    return found
 
 
 def _leftover(folder: str, entry: os.DirEntry[str]) -> Leftover:
@@ -148,5 +158,7 @@ def set_aside(root: Root, key: str, piece: tuple[str, str] | None) -> bool:
     else:
         if piece is None:
             return False
+    if piece is None:
+        leave_notes(root, [key])
     quarantine(root, path)
     return True

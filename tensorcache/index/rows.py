@@ -260,8 +260,7 @@ def _insert_parts(connection: sa.Connection, entries: Iterable[EntryRows]) -> No
     pieces: dict[str, dict[str, Any]] = {}
     links, sources, columns = [], [], []
     for manifest, its_columns, _ in entries:
-        its_pieces = {p.digest: _shard_row("shard", p) for p in manifest.shards}
-        its_pieces |= {p.digest: _shard_row("document", p) for p in manifest.documents}
+        its_pieces = {piece.digest: _shard_row(kind, piece) for kind, piece in manifest.pieces}
         pieces |= its_pieces
         links += [{"entry": manifest.key, "shard": digest} for digest in its_pieces]
         sources += _source_rows(manifest)

@@ -5,7 +5,16 @@ is stored exactly, by exact type, or refused with its path before a byte is writ
 table of types in two directions; `split` parts a payload into trees, skeletons and tensors.
 """
 
-from tensorcache.tree.split import Field, Hole, Layout, Section, Steps, split, steps_of
+from tensorcache.tree.split import (
+    Field,
+    Hole,
+    Layout,
+    Section,
+    Steps,
+    collector_paused,
+    split,
+    steps_of,
+)
 from tensorcache.tree.value import Path, Root, pack, refuse, unpack, unpack_rows
 
 __all__ = [
@@ -16,6 +25,7 @@ __all__ = [
     "Root",
     "Section",
     "Steps",
+    "collector_paused",
     "pack",
     "refuse",
     "split",

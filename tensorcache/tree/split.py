@@ -91,7 +91,7 @@ def split(payload: Any, is_leaf: IsLeaf) -> tuple[bool, list[Section]]:
     if not is_dict:
         payload = {"": payload}
     sections = []
-    with _collector_paused():
+    with collector_paused():
         for name, value in payload.items():
             root = Root(f"payload[{name!r}]" if is_dict else "payload")
             check_str(name, root)
@@ -179,7 +179,7 @@ def steps_of(path: Path) -> Steps:
     steps: list[str | int] = []
     while not isinstance(path, Root):
         path, step = path
-        steps.append(step.position if isinstance(step, Odd) else step)
+        steps.append(int(step) if isinstance(step, Odd) else step)
     return tuple(reversed(steps))
 
 
@@ -197,7 +197,7 @@ _NEVER_LEAVES = frozenset({type(None), bool, int, float, str, bytes})
 
 
 @contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Thousands of small objects, all of which survive: collecting costs more than the work."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -13,11 +13,11 @@ import re
 import struct
 import zoneinfo
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Self
 
 import msgpack
 
-from tensorcache.errors import EntryCorrupt, UnstorableValue
+from tensorcache.errors import EntryCorrupt, TensorCacheError, UnstorableValue
 
 (
     EXT_PLACE,  # where columns stand in: a field number, [reference, first, rows] or [layout]
@@ -55,15 +55,21 @@ class Root:
         return self.name if self.element is None else f"{self.name}[{self.element}]"
 
 
-class Odd(NamedTuple):
-    """The step to a value whose dict key is no str: its position counts."""
+class Odd(int):
+    """The step to a value whose dict key is no str: a position, and the key for messages.
 
-    position: int
+    It equals any step of the same position, so that paths are equal when their names are.
+    """
+
     name: str
 
+    def __new__(cls, position: int, name: str) -> Self:
+        step = super().__new__(cls, position)
+        step.name = name
+        return step
 
-Step = str | int | Odd
-Path = Root | tuple[Any, Step]  # (path, step)
+
+Path = Root | tuple[Any, str | int]  # (path, step)
 # What stands for a value in the packed bytes, or None where it is no tensor.
 Place = Callable[[Any, Path], Any]
 
@@ -190,6 +196,7 @@ def _zone(zone: dt.tzinfo | None, path: Path) -> Any:
         return zone.key
     if type(zone) is dt.timezone:
         offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
+        check_str("".join(name), path)
         return [offset // dt.timedelta(microseconds=1), *name]
     return refuse(path, f"the tzinfo {zone!r:.80}", "use a ZoneInfo by name or a fixed offset")
 
@@ -255,6 +262,18 @@ def _default(value: Any) -> Any:
     return msgpack.ExtType(EXT_PLACE, pack(value.place))  # a hole
 
 
+# What msgpack and the constructors of the table raise; OSError is of a zone that is a directory.
+_NOT_OURS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    OSError,
+    RecursionError,
+    struct.error,
+)
+
+
 def unpack(data: Any, place: Callable[[Any], Any] | None = None) -> Any:
     """The value in `data` (bytes-like); `place` answers what stands at a place of columns.
 
@@ -263,9 +282,9 @@ def unpack(data: Any, place: Callable[[Any], Any] | None = None) -> Any:
     """
     try:
         return _unpack(data, place)
-    except EntryCorrupt:
+    except TensorCacheError:
         raise
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except _NOT_OURS as error:
         raise EntryCorrupt(f"not msgpack as tensorcache writes it: {error!r:.200}") from error
 
 

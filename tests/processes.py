@@ -1,0 +1,144 @@
+"""Real processes for the tests: scripts of their own, and children that die at a chosen call.
+
+`python` runs a script. A `Nursery` is a process that has imported everything once and forks a
+child for each deed, so that killing one at every system call that it makes stays cheap: the child
+stops itself, strace is attached and told where to kill, and the child goes on.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[1]
+PATH = os.pathsep.join((str(REPO), str(REPO / "tests")))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATH, "OMP_NUM_THREADS": "1"}
+# The calls that change what is on disk; a death between two of them looks like one at the second.
+CHANGES = ("rename", "fsync", "fdatasync", "unlink", "mkdir", "rmdir", "write", "pwrite64")
+_NURSERY = """
+import os, signal, sys
+import alembic.command, alembic.config, alembic.runtime.migration, roots, torch
+import tensorcache
+from tensorcache import column, explain, index, rows, vacuum
+torch.set_num_threads(1)
+tensorcache.open(sys.argv[1]).key({}, version="1", namespace="t")
+print("ready", flush=True)
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        try:
+            exec(eval(line))
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+def start(code: str, *args: object, **options) -> subprocess.Popen[str]:
+    """Start a script with `args` after it; its output is text in pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        **options,
+    )
+
+
+def python(code: str, *args: object, **options) -> str:
+    """What a script prints; it must end well, and in silence otherwise."""
+    with start(code, *args, **options) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert err == ""
+    return out
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    """Return as soon as `condition()` holds; it must, in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def lacks_strace() -> str:
+    """Why no child can be killed at a chosen call here; "" if one can."""
+    strace = shutil.which("strace")
+    if strace is None:
+        return "strace is not installed"
+    tried = subprocess.run([strace, "-o", os.devnull, "true"], capture_output=True, check=False)
+    return f"strace cannot trace here: {tried.stderr!r:.80}" if tried.returncode else ""
+
+
+class Nursery:
+    """A process that forks children; see the module."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    def _say(self, code: str) -> None:
+        print(repr(code), file=self._process.stdin, flush=True)
+
+    def _hear(self) -> int:
+        return int(self._process.stdout.readline())
+
+    def trace(self, code: str, *options: str) -> int:
+        """Run `code` in a child under strace; its exit code, negative for a signal."""
+        self._say(code)
+        pid = self._hear()
+        wait_for(lambda: _field(pid, "State").startswith("T"))
+        strace = subprocess.Popen(
+            ["strace", "-f", "-qq", "-o", str(self._log), *options, "-p", str(pid)],
+            stderr=subprocess.PIPE,
+        )
+        wait_for(lambda: _field(pid, "TracerPid") != "0")
+        os.kill(pid, signal.SIGCONT)
+        exit_code = self._hear()
+        strace.communicate(timeout=20)
+        return exit_code
+
+    def changes(self, code: str) -> collections.Counter[str]:
+        """How often a child that runs `code` makes each call of `CHANGES`."""
+        assert self.trace(code, "-e", f"trace={','.join(CHANGES)}") == 0
+        calls = re.findall(r"^\d+ +(\w+)\(", self._log.read_text(), re.MULTILINE)
+        return collections.Counter(calls)
+
+    def kill_at(self, code: str, call: str, count: int) -> None:
+        """Run `code` in a child that dies as it enters the `count`th `call`, which is not made."""
+        inject = f"inject={call}:signal=KILL:when={count}"
+        assert self.trace(code, "-e", f"trace={call}", "-e", inject) == -signal.SIGKILL
+
+
+@contextlib.contextmanager
+def nursery(directory: Path) -> Iterator[Nursery]:
+    """A nursery that works in `directory`; skips the test where strace cannot be had."""
+    if why := lacks_strace():
+        pytest.skip(why)
+    with start(_NURSERY, directory / "warm", stdin=subprocess.PIPE) as process:
+        process.stderr.close()
+        assert process.stdout.readline() == "ready\n"
+        yield Nursery(process, directory / "strace.log")
+        process.stdin.close()
+
+
+def _field(pid: int, name: str) -> str:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return re.search(rf"^{name}:\t(.*)$", status, re.MULTILINE)[1]

@@ -1,0 +1,107 @@
+"""What the tests of the laws put into a root, and how they read one without the library.
+
+A script for a child begins with
+`PREAMBLE`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import torch
+
+import tensorcache
+
+PREAMBLE = "import sys, tensorcache, torch\nfrom roots import get, payload\n"
+
+
+@pytest.fixture(scope="module")
+def shm():
+    """A directory where fsync costs nothing: a kill, unlike a power cut, needs no disk."""
+    within = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=within, ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+def payload(n: int) -> dict[str, Any]:
+    return {
+        "batches": [
+            {"x": torch.full((1, 3), float(n + i)), "y": torch.arange(3)} for i in range(4)
+        ],
+        "names": [{"name": "a" * i} for i in range(n)],
+        "shared": torch.arange(100),
+    }
+
+
+def get(cache: tensorcache.Cache, n: int, *, refresh: bool = False) -> tensorcache.Entry:
+    """Get or build `payload(n)`; a refresh makes it `payload(n + 10)`."""
+    made = n + 10 if refresh else n
+    return cache.get_or_build(
+        {"n": n}, lambda: payload(made), version="1", namespace="t.laws", refresh=refresh
+    )
+
+
+def build_fails():
+    raise AssertionError("this was to be a hit")
+
+
+def hit(cache, n):
+    entry = cache.get_or_build({"n": n}, build_fails, version="1", namespace="t.laws")
+    assert entry.hit
+    return entry
+
+
+def same(entry, n):
+    expected = payload(n)
+    assert entry.load()["names"] == expected["names"]
+    assert torch.equal(entry["shared"], expected["shared"])
+    for got, wanted in zip(entry["batches"], expected["batches"], strict=True):
+        assert torch.equal(got["x"], wanted["x"])
+        assert torch.equal(got["y"], wanted["y"])
+
+
+def names_in(root, *folders):
+    """The files below some folders of a root, by their paths."""
+    return {
+        os.path.relpath(os.path.join(place, name), root)
+        for folder in folders
+        for place, _, names in os.walk(os.path.join(root, folder))
+        for name in names
+    }
+
+
+def named_by_manifests(root):
+    """The files that the manifests of a root stand for, themselves included."""
+    named = set()
+    for name in names_in(root, "entries"):
+        fields = msgpack.unpackb(Path(root, name).read_bytes()[:-32])
+        named |= {name}
+        named |= {f"shards/{d[:2]}/{d}.safetensors" for d, _ in fields["shards"]}
+        named |= {f"documents/{d[:2]}/{d}.msgpack" for d, _ in fields["documents"]}
+    return named
+
+
+def rows(root, sql):
+    with contextlib.closing(sqlite3.connect(Path(root, "index.sqlite"))) as index:
+        return index.execute(sql).fetchall()
+
+
+def shards_of(root):
+    return sorted(Path(root, name) for name in names_in(root, "shards"))
+
+
+def flip(path, at=-1):
+    """Flip one bit, as a bad disk would, where nobody may write."""
+    os.chmod(path, 0o644)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    inode = os.stat(path).st_ino
+    path.write_bytes(data)
+    assert os.stat(path).st_ino == inode

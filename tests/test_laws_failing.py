@@ -1,0 +1,190 @@
+"""Laws 6 and 7: whatever fails outside, the caller gets what was built, and one warning."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgpack
+import pytest
+from blake3 import blake3
+from roots import build_fails, get, hit, named_by_manifests, names_in, payload, rows, same
+
+import tensorcache
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A filesystem of 2 MB; call `fill` to leave no byte of it free."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small filesystem cannot be mounted here")
+    yield place
+    gc.collect()  # closes what is held open there
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk):
+    with contextlib.suppress(OSError), open(disk / "ballast", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert os.statvfs(disk).f_bavail == 0
+
+
+# --- 6. never a wrong value, never a needless failure ---
+
+
+def remove_the_root(root):
+    shutil.rmtree(root)
+
+
+def make_building_a_file(root):
+    shutil.rmtree(root / "building")
+    (root / "building").write_text("")
+
+
+def make_the_lock_a_directory(root):
+    (root / "lock").unlink()
+    (root / "lock").mkdir()
+
+
+@pytest.mark.parametrize("harm", [remove_the_root, make_building_a_file, make_the_lock_a_directory])
+@pytest.mark.parametrize("while_building", [False, True])
+def test_what_cannot_be_published_is_given_all_the_same_with_one_warning(
+    harm, while_building, root, caplog
+):
+    cache = tensorcache.open(root)
+    get(cache, 1)
+    calls = []
+
+    def build():
+        calls.append(1)
+        if while_building:
+            harm(Path(root))
+        return payload(2)
+
+    if not while_building:
+        harm(Path(root))
+    entry = cache.get_or_build({"n": 2}, build, version="1", namespace="t.laws")
+
+    same(entry, 2)
+    assert calls == [1]
+    assert not entry.published
+    assert "not published" in entry.why
+    assert [r.levelname for r in caplog.records if r.levelno >= logging.WARNING] == ["WARNING"]
+    with pytest.raises(TypeError, match="in memory only"):
+        entry.__reduce__()
+
+
+def test_a_full_disk_costs_the_publication_and_nothing_else(small_disk, caplog):
+    cache = tensorcache.open(small_disk / "cache")
+    get(cache, 1)
+    fill(small_disk)
+    entry = get(cache, 2)
+
+    same(entry, 2)
+    assert not entry.published
+    assert "No space left" in entry.why
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert names_in(cache.root, "building") == set()
+    (small_disk / "ballast").unlink()
+    assert get(cache, 2).published
+    assert cache.verify(deep=True) == []
+
+
+def test_a_full_disk_is_freed_by_vacuum_and_by_removal(small_disk):
+    cache = tensorcache.open(small_disk / "cache")
+    keys = [get(cache, n).key for n in (1, 2, 3)]
+    hit(cache, 1)  # waits in the journal for an index that can be written
+    gc.collect()
+    fill(small_disk)
+    cache.remove(keys[0])
+    with open(small_disk / "ballast", "ab", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))
+    plan = cache.vacuum(max_bytes=1, grace_seconds=0)
+
+    assert {victim.key for victim in plan.entries} == {key.digest for key in keys[1:]}
+    assert names_in(cache.root, "entries", "shards", "documents") == set()
+    (small_disk / "ballast").unlink()
+    assert get(cache, 4).published
+    assert names_in(cache.root, "building") == set()
+    assert rows(cache.root, "SELECT count(*) FROM entry") == [(1,)]
+    assert cache.verify(deep=True) == []
+
+
+def newer(root, key):
+    """Put a manifest of format 2 in place of the one of a key; its bytes."""
+    path = Path(root, "entries", key.digest[:2], f"{key.digest}.msgpack")
+    fields = msgpack.unpackb(path.read_bytes()[:-32])
+    body = msgpack.packb({**fields, "format": 2, "sections": {"what": "nobody knows"}})
+    data = body + blake3(body).digest()
+    path.unlink()
+    path.write_bytes(data)
+    return path, data
+
+
+def test_a_manifest_of_a_newer_format_is_never_replaced_nor_its_pieces_taken(root, caplog):
+    with tensorcache.open(root) as cache:
+        keys = [get(cache, n).key for n in (1, 2)]
+        gc.collect()
+        path, data = newer(root, keys[0])
+        its_pieces = named_by_manifests(root)
+        entry = get(cache, 1)
+        forced = get(cache, 1, refresh=True)
+        with pytest.raises(tensorcache.CacheTooNew, match="upgrade tensorcache"):
+            cache[keys[0]]
+        with pytest.raises(tensorcache.CacheTooNew):
+            cache.put(keys[0], payload(1))
+        same(entry, 1)
+        same(forced, 11)
+        assert not entry.published
+        assert not forced.published
+        assert "upgrade tensorcache" in entry.why
+        Path(root, "index.sqlite").unlink()
+        cache.remove(keys[1])
+        cache.vacuum(max_bytes=1, grace_seconds=0)
+
+    assert path.read_bytes() == data
+    kept = names_in(root, "entries", "shards", "documents")
+    assert named_by_manifests(root) <= kept <= its_pieces
+    assert cache.verify(deep=True) == []
+
+
+# --- 7. sources are identified before the build and again after it ---
+
+
+@pytest.mark.parametrize("change", ["write", "remove"])
+def test_a_source_that_moves_while_it_is_read_is_not_published(change, cache, tmp_path, caplog):
+    logs = tmp_path / "logs.csv"
+    logs.write_text("old")
+
+    def build():
+        if change == "write":
+            logs.write_text("new")
+        else:
+            logs.unlink()
+        return payload(1)
+
+    def ask(build):
+        return cache.get_or_build(
+            {}, build, version="1", namespace="t.laws", sources={"logs": tensorcache.files(logs)}
+        )
+
+    entry = ask(build)
+
+    same(entry, 1)
+    assert not entry.published
+    assert "the source 'logs'" in entry.why
+    assert len(caplog.records) == 1
+    assert names_in(cache.root, "entries") == set()
+    logs.write_text("new")
+    assert ask(lambda: payload(2)).published
+    assert ask(build_fails).hit

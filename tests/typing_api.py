@@ -1,0 +1,131 @@
+"""What a caller's type checker may rely on: this file must pass `mypy --strict`, and is never run.
+
+It uses the public names alone, as people use them; a signature that changes here changes for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, assert_type
+
+import pandas as pd
+import torch
+
+import tensorcache
+from tensorcache import Batches, Cache, Entry, EntryMissing, Key, Rows
+
+
+def build() -> dict[str, Any]:
+    return {"batches": [{"x": torch.zeros(1, 3)}]}
+
+
+def opening(directory: Path) -> Iterator[Cache]:
+    yield assert_type(tensorcache.open(), Cache)
+    yield tensorcache.open("cache")
+    yield tensorcache.open(directory, mode="ro", max_size="20GB", verify="once", trust="group")
+    yield tensorcache.open(directory, max_size=20_000_000_000, create=False)
+    with tensorcache.open(directory) as cache:
+        assert_type(cache, Cache)
+        assert_type(cache.root, str)
+        assert_type(cache.mode, str)
+
+
+def building(cache: Cache, inputs: Mapping[str, object]) -> Entry:
+    entry = cache.get_or_build(
+        inputs,
+        build,
+        version=tensorcache.code_version(build, "json"),
+        sources={
+            "db": tensorcache.database(Path("league.sqlite"), level="bytes"),
+            "logs": tensorcache.files("logs/*.parquet", Path("more")),
+            "weights": tensorcache.value(torch.zeros(3)),
+        },
+        namespace="model_a.batches",
+        refresh=False,
+        wait=60.0,
+        clone=True,
+    )
+    assert_type(entry, Entry)
+    return cache.get_or_build({"lr": 0.1}, lambda: [1, 2], version="3", namespace="numbers")
+
+
+def reading(entry: Entry) -> None:
+    assert_type(entry.hit, bool)
+    assert_type(entry.published, bool)
+    assert_type(entry.why, str)
+    assert_type(entry.key, Key | None)
+    assert_type(entry.build_seconds, float)
+    assert_type(entry.get("absent", 7), Any)
+    assert_type(list(entry), list[str])
+    assert_type(len(entry), int)
+    mapping: Mapping[str, Any] = entry
+    batches: Batches = mapping["batches"]
+    assert_type(batches[3], Any)
+    assert_type(batches[1:], Batches)
+    assert_type(batches.to("cuda"), Batches)
+    assert_type(batches.to(torch.device("cuda", 0)), Batches)
+    assert_type(batches.at, dict[str, torch.Tensor])
+    assert_type(batches.columns, dict[str, tuple[Any, ...]])
+    rows: Rows = batches  # whatever takes rows takes batches
+    sequence: Sequence[Any] = rows
+    assert_type(sequence.index({}), int)
+    assert_type(entry.load(), Any)
+    assert_type(entry.load(device="cuda"), Any)
+
+
+def keys(cache: Cache) -> None:
+    key = cache.key({"lr": 0.1}, version="3", namespace="numbers")
+    assert_type(key, Key)
+    assert_type(key.short, str)
+    assert_type(key.digest, str)
+    assert_type(cache.put(key, build()), Entry)
+    assert_type(cache[key], Entry)
+    assert_type(cache[key.short], Entry)
+    assert_type(key in cache, bool)
+    try:
+        cache.remove("0123456789abcdef")
+    except EntryMissing as missing:
+        also_known_as: KeyError = missing
+        raise also_known_as from None
+    cache.pin(key, note="the paper's run")
+    cache.unpin(key.short)
+    maybe: Entry | None = cache.get(key)
+    assert maybe is None or maybe.hit
+
+
+def asking(cache: Cache, key: Key) -> None:
+    assert_type(cache.entries(), pd.DataFrame)
+    assert_type(cache.entries("namespace = ?", ("numbers",)), pd.DataFrame)
+    assert_type(cache.sql("SELECT key FROM entry WHERE bytes > ?", [1000]), pd.DataFrame)
+    assert_type(cache.verify(deep=True), list[str])
+    assert_type(str(cache.explain(key)), str)
+    plan = cache.vacuum(max_bytes=10**9, unused_for_seconds=14 * 86400.0, dry_run=True)
+    assert_type(plan.frees_bytes, int)
+    cache.close()
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """Each is also the builtin that a caller already knows."""
+    as_types: tuple[type[TypeError], ...] = (
+        tensorcache.UnkeyableValue,
+        tensorcache.UnstorableValue,
+    )
+    as_runtime: tuple[type[RuntimeError], ...] = (
+        tensorcache.CacheTooNew,
+        tensorcache.LeaseRecursion,
+    )
+    as_values: tuple[type[ValueError], ...] = (tensorcache.NotACache, tensorcache.BadQuery)
+    as_system: tuple[type[OSError], ...] = (
+        tensorcache.CacheFull,
+        tensorcache.EntryCorrupt,
+        tensorcache.LeaseTimeout,
+        tensorcache.ReadOnlyCache,
+        tensorcache.SourceMissing,
+        tensorcache.UnsafeCache,
+    )
+    ours: tuple[type[tensorcache.TensorCacheError], ...] = (
+        tensorcache.UnkeyableValue,
+        tensorcache.EntryMissing,
+    )
+    return (*as_types, *as_runtime, *as_values, *as_system, *ours)
