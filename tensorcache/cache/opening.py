@@ -30,7 +30,8 @@ def open_cache(
         mode: `rw`; `ro`, to write nothing; `refresh`, to build and replace; `off`, to do neither.
             `TENSORCACHE_MODE` wins, except that nothing turns `ro` into `rw`.
         max_size: bytes, or text such as "20GB"; what was used least recently goes after each
-            publication. `TENSORCACHE_MAX_SIZE` wins. None sets no limit.
+            publication, but not what was used within the last hour. `TENSORCACHE_MAX_SIZE` wins.
+            None sets no limit.
         verify: how shards are checked when an entry is opened: `size`; `once`, fully the first
             time a file is met; `digest`, always. Manifests are always checked.
         trust: "group" lets the directory's group write.

@@ -8,6 +8,7 @@ arrays.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,8 +135,12 @@ def array_of(leaf: Any) -> np.ndarray[Any, Any]:
     if isinstance(leaf, np.ndarray):
         # safetensors 0.8.0 would store strided arrays wrongly; and the order is ours to decide
         return leaf if leaf.flags.c_contiguous else leaf.copy(order="C")
-    tensor = leaf.detach().resolve_conj().resolve_neg().cpu().contiguous()
     form = _OF_TORCH[leaf.dtype]
+    if form.torch is None and leaf.is_contiguous():
+        with contextlib.suppress(RuntimeError, TypeError):  # on a device, lazy, or of a graph
+            plain: np.ndarray[Any, Any] = leaf.numpy()
+            return plain
+    tensor = leaf.detach().resolve_conj().resolve_neg().cpu().contiguous()
     if form.torch is not None:
         tensor = tensor.view(_STAND_IN[form.numpy.itemsize])
     array: np.ndarray[Any, Any] = tensor.numpy()

@@ -258,7 +258,10 @@ class Batches(Rows):
         }
 
     def to(self, device: Any) -> Self:
-        """The same list with its columns on `device`: one copy per column, none per element."""
+        """The same list with its columns on `device`: one copy per column, none per element.
+
+        Pickled, it is the list in the file again: another process has devices of its own.
+        """
         laid = self._list.to(torch.device(device), {})
         return type(self)(laid, self._reopen, self._span, clone=self._clone)
 

@@ -142,13 +142,47 @@ def lay_out(elements: list[Any], path: Path, is_leaf: IsLeaf) -> Layout:
         known[0].leaves.append(leaf)
         return known[1]
 
-    skeletons = []
+    skeletons: list[bytes] = []
+    names: tuple[str, ...] = ()  # of the element before, if it is a dict of tensors alone
+    alike: list[Field] = []
     for root.element, element in enumerate(elements):
-        skeletons.append(pack_at(lower(element, root, depth, place), root))
+        # Most lists are of one kind: what the element before was found to be, this one is too.
+        if names and _is_alike(element, names, alike, is_leaf):
+            for field, leaf in zip(alike, element.values(), strict=True):
+                field.which.append(root.element)
+                field.leaves.append(leaf)
+            skeletons.append(skeletons[-1])
+            continue
+        lowered = lower(element, root, depth, place)
+        skeletons.append(pack_at(lowered, root))
         if len(by_path) > MAX_FIELDS:
             return _lay_out_by_ordinal(elements, path, root, is_leaf)
+        alike = _fields_alone(lowered, root, by_path)
+        names = tuple(lowered) if alike else ()
     fields = [field for field, _ in by_path.values()]
     return Layout(steps_of(path), len(elements), _distinct(skeletons), fields, ordinals=False)
+
+
+def _fields_alone(lowered: Any, root: Root, by_path: dict[Path, tuple[Field, Any]]) -> list[Field]:
+    """The fields of a dict of tensors and of nothing else, in its order; none of anything else."""
+    if type(lowered) is not dict:
+        return []
+    fields = [by_path.get((root, name)) for name in lowered]
+    stands_in = [
+        known is not None and lowered[name] is known[1]
+        for name, known in zip(lowered, fields, strict=True)
+    ]
+    return [known[0] for known in fields if known] if all(stands_in) else []
+
+
+def _is_alike(element: Any, names: tuple[str, ...], fields: list[Field], is_leaf: IsLeaf) -> bool:
+    """Whether it is a dict of the same names in the same order, all of them tensors."""
+    return (
+        type(element) is dict
+        and tuple(element) == names
+        and set(map(type, element)) == {str}
+        and all(map(is_leaf, element.values(), (field.path for field in fields)))
+    )
 
 
 def _lay_out_by_ordinal(elements: list[Any], path: Path, root: Root, is_leaf: IsLeaf) -> Layout:

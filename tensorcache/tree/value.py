@@ -36,8 +36,9 @@ from tensorcache.errors import EntryCorrupt, TensorCacheError, UnstorableValue
 ) = range(1, 14)
 
 MAX_DEPTH = 32
-_PLAIN = frozenset({type(None), bool, float})  # msgpack keeps these as they are, NaN bits too
-_SIMPLE = _PLAIN | {int, str}
+# msgpack keeps these as they are, NaN bits too; an int beyond 64 bits comes back to `_default`.
+_PLAIN = frozenset({type(None), bool, int, float, bytes})
+_SIMPLE = _PLAIN | {str}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ARRAY = struct.Struct(">BI")  # msgpack's array32 header
 
@@ -105,10 +106,8 @@ def lower(value: Any, path: Path, depth: int, place: Place) -> Any:
         UnstorableValue: it, or something in it, is not of the table.
     """
     kind = type(value)
-    if kind in _PLAIN or kind is bytes:
+    if kind in _PLAIN:
         return value
-    if kind is int:
-        return value if -(1 << 63) <= value < 1 << 64 else _big_int(value)
     if kind is str:
         return check_str(value, path)
     if kind is dict:
@@ -178,8 +177,6 @@ def _is_simple(items: list[Any] | tuple[Any, ...]) -> bool:
     """Whether msgpack takes the items as they are: the common long lists, at little cost."""
     kinds = set(map(type, items))
     if not kinds <= _SIMPLE:
-        return False
-    if int in kinds and not all(-(1 << 63) <= v < 1 << 64 for v in items if type(v) is int):
         return False
     return str not in kinds or all(v.isascii() for v in items if type(v) is str)
 
@@ -255,6 +252,8 @@ def pack_at(value: Any, path: Path) -> bytes:
 
 
 def _default(value: Any) -> Any:
+    if type(value) is int:
+        return _big_int(value)
     if isinstance(value, Packed):
         return msgpack.ExtType(value.code, pack(value.items))
     if isinstance(value, tuple):  # our own NamedTuples, in manifests and structures
