@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tensorcache.key import Key
+from tensorcache.key import TAG, Key
 
 if TYPE_CHECKING:  # the index costs 0.2 s of import, and nothing of it is called here
     from tensorcache.index import Candidate
@@ -109,10 +109,7 @@ def _is_nested(value: Any, other: Any) -> bool:
 
 def _is_tagged(value: Any) -> bool:
     """Whether it stands for one value that JSON has no type for, such as `{"$date": …}`."""
-    return isinstance(value, dict) and len(value) == 1 and _TAG.match(next(iter(value))) is not None
-
-
-_TAG = re.compile(r"\$[^$]")
+    return isinstance(value, dict) and len(value) == 1 and TAG.match(next(iter(value))) is not None
 
 
 def _text(value: Any) -> str:

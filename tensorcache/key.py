@@ -32,6 +32,7 @@ _NUMPY_SCALARS = frozenset(
     "bool bool_ int8 int16 int32 int64 intc longlong uint8 uint16 uint32 uint64 uintc ulonglong "
     "float16 float32 float64 str_ bytes_".split()
 )
+TAG = re.compile(r"\$[^$]")  # begins a tag in the text; a name of the caller's has one more $
 _INT_BITS = 14_000  # about 4,200 digits: below the limit at which Python refuses to print an int
 
 

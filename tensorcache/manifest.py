@@ -8,12 +8,14 @@ can name, measure and spare what a newer one wrote; unknown fields are ignored.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, NamedTuple
 
 from blake3 import blake3
 
 from tensorcache.errors import CacheTooNew, EntryCorrupt, UnstorableValue
+from tensorcache.key import check_namespace
 from tensorcache.tree import pack, unpack
 
 MANIFEST_FORMAT = 1
@@ -157,8 +159,7 @@ def from_bytes(data: bytes, key: str) -> Manifest:
                 f"entry {key[:16]} has format {fields['format']}, this tensorcache reads "
                 f"{MANIFEST_FORMAT}: upgrade tensorcache"
             )
-        if fields["key"] != key:
-            raise EntryCorrupt(f"manifest {key[:16]}: it is of the key {fields['key']!r:.80}")
+        _check_identity(fields["key"], fields["identity"], key)
         return Manifest(
             key=key,
             identity=fields["identity"],
@@ -178,5 +179,17 @@ def from_bytes(data: bytes, key: str) -> Manifest:
             format=fields["format"],
             digest=digest.hex(),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EntryCorrupt(f"manifest {key[:16]}: {error!r:.200}") from error
+
+
+def _check_identity(key: str, identity: str, wanted: str) -> None:
+    """What the index and every view are made from must be what a key is made from."""
+    if key != wanted:
+        raise ValueError(f"it is of the key {key!r:.80}")
+    if hashlib.sha256(identity.encode()).hexdigest() != key:
+        raise ValueError("its identity text is not the key's")
+    text = json.loads(identity)
+    check_namespace(text["namespace"])
+    if type(text["inputs"]) is not dict or type(text["version"]) is not str:
+        raise ValueError("its identity text is not of a key")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterable
 
 from tensorcache import disk
@@ -67,16 +68,18 @@ def follow(root: disk.Root, index: Index, keys: Iterable[str]) -> None:
     ordered = sorted(keys)
     for start in range(0, len(ordered), _SLICE):
         some = ordered[start : start + _SLICE]
-        rows, gone = [], []
+        rows, gone, done = [], [], list(some)
         for key in some:
             manifest = None
             try:
                 manifest = disk.read_manifest(root, key)
             except CacheTooNew:
-                continue  # only a newer version can tell its rows
+                done.remove(key)  # only a newer version can tell its rows: its note stays
+                continue
             except EntryCorrupt as error:
                 _log.warning("%s; it is set aside", error)
                 disk.set_aside(root, key, None)
+                disk.append_use(root, (time.time(), "quarantine", key, 0.0, 0))
             if manifest is None:
                 gone.append(key)
             else:
@@ -85,7 +88,7 @@ def follow(root: disk.Root, index: Index, keys: Iterable[str]) -> None:
             drop_pieces(root, index, index.add(rows))
         if gone:
             drop_pieces(root, index, index.remove(gone))
-        for key in some:
+        for key in done:
             disk.clear_note(root, key)
 
 
@@ -108,8 +111,7 @@ def structure_of(root: disk.Root, manifest: Manifest, section: str) -> bytes:
     structure = manifest.sections[section]
     if isinstance(structure, bytes):
         return structure
-    with open(disk.piece_path(root, "document", structure), "rb") as file:
-        return file.read()
+    return disk.read_file(disk.piece_path(root, "document", structure))
 
 
 def remove(root: disk.Root, index: Index, keys: Iterable[str], *, spare_open: bool) -> list[str]:
@@ -150,6 +152,7 @@ def pin(root: disk.Root, index: Index, key: str, note: str | None) -> None:
 def _loose(root: disk.Root, index: Index) -> list[tuple[str, Piece]]:
     """What only rows without a manifest refer to."""
     holdings, there = index.holdings(), set(disk.keys_of(root))
+    # A row that a note calls old tells nothing of the pieces of its entry: `drop_pieces` asks.
     held = {piece for entry in holdings.entries if entry.key in there for piece in entry.pieces}
     return [
         (kind, Piece(digest, size))
@@ -163,7 +166,8 @@ def drop_pieces(root: disk.Root, index: Index, pieces: Iterable[tuple[str, Piece
     loose = set(pieces)
     if not loose:
         return
-    for key in set(disk.keys_of(root)) - index.generations().keys():
+    there = set(disk.keys_of(root))
+    for key in there - index.generations().keys() | there.intersection(disk.notes(root)):
         try:
             manifest = disk.read_manifest(root, key)
         except EntryCorrupt:

@@ -21,10 +21,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
+from tensorcache.key import TAG
+
 HEAD = "0001"
 MAX_INPUT_COLUMNS = 200
 MAX_NAME_BYTES = 63
-_TAG = re.compile(r"\$[^$]")  # a name of the caller's that begins with $ has one more
 FIXED_COLUMNS = ("key", "bytes", "created_at", "last_used_at", "build_seconds", "pinned")
 
 metadata = sa.MetaData(naming_convention={"fk": "_%(table_name)s_%(column_0_name)s"})
@@ -137,7 +138,7 @@ def leaves(inputs: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """Every place in canonical `inputs` that holds no dict of further inputs."""
     if not isinstance(inputs, dict) or (path and not inputs):
         yield Leaf(path)
-    elif path and len(inputs) == 1 and _TAG.match(name := next(iter(inputs))):
+    elif path and len(inputs) == 1 and TAG.match(name := next(iter(inputs))):
         yield Leaf(path, name)
     else:
         for name, value in inputs.items():
@@ -169,7 +170,7 @@ def leaves_of(text: str) -> set[Leaf]:
     for place in re.findall(r"json_extract\(entry\.inputs, '((?:[^']|'')*)'\)", text):
         # No name holds a quote: see inputs_text.
         steps = [json.loads(step) for step in re.findall(r'"[^"]*"', place.replace("''", "'"))]
-        tag = steps.pop() if len(steps) > 1 and _TAG.match(steps[-1]) else ""
+        tag = steps.pop() if len(steps) > 1 and TAG.match(steps[-1]) else ""
         shown.add(Leaf(tuple(steps), tag))
     return shown
 

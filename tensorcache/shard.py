@@ -30,9 +30,9 @@ MAX_RANK = 65  # 64 of a tensor, and the two halves of an item (complex128)
 SHARD_BYTES = 1 << 30  # a shard closes here; a larger column has one of its own
 # Item sizes of what every safetensors reader knows. Rarer dtypes are stored as one of these.
 ITEM_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
     "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4,
-    "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+    "U64": 8, "I64": 8, "F64": 8,
 }  # fmt: skip
 _ALIGN = 16  # torch reads complex128 by instructions that fault elsewhere
 _LENGTH = struct.Struct("<Q")

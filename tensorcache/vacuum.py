@@ -8,6 +8,7 @@ the grace, stays.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,7 +59,7 @@ def plan(
     Age counts from `created_at`, disuse from the last use or, before any, from `created_at`. To
     come down to `max_bytes` of manifests and distinct pieces, the least recently used go first.
     Sizes are those of the listing. A row without a manifest holds nothing. While a manifest has
-    no row, nobody knows what it refers to, and no orphan goes.
+    no row, or an old one, nobody knows what it refers to, and no orphan goes.
     """
     live = [holding for holding in holdings.entries if holding.key in listing.entries]
     free = sorted(
@@ -102,6 +103,8 @@ def apply(plan: VacuumPlan, root: disk.Root, index: Index) -> VacuumPlan:
     for leftover in (*plan.leftovers, *plan.quarantine):
         disk.remove_leftover(root, leftover)
     entries = tuple(victim for victim in plan.entries if victim.key in gone)
+    for victim in entries:
+        disk.append_use(root, (time.time(), "evict", victim.key, 0.0, victim.frees_bytes))
     kept_bytes = sum(victim.frees_bytes for victim in plan.entries if victim.key not in gone)
     return plan._replace(entries=entries, frees_bytes=plan.frees_bytes - kept_bytes)
 
@@ -136,7 +139,7 @@ def _released(holding: Holding, holders: Counter[tuple[str, str]], listing: disk
 
 
 def _orphans(live: list[Holding], listing: disk.Listing) -> Iterator[tuple[str, Piece]]:
-    if len({holding.key for holding in live}) < len(listing.entries):
+    if listing.behind or len({holding.key for holding in live}) < len(listing.entries):
         return
     held = {piece for holding in live for piece in holding.pieces}
     for (kind, digest), size_bytes in sorted(listing.pieces.items()):

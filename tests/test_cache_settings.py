@@ -197,13 +197,13 @@ def test_mode_refresh_builds_each_key_anew(cache, root):
         ("rw", "off", "off"),
         ("rw", "refresh", "refresh"),
         ("refresh", "rw", "rw"),
-        ("off", "rw", "rw"),
+        ("off", "rw", "off"),
         ("ro", "rw", "ro"),
         ("ro", "refresh", "ro"),
         ("ro", "off", "off"),
     ],
 )
-def test_the_environment_wins_but_never_turns_ro_into_rw(
+def test_the_environment_wins_but_never_turns_ro_or_off_into_rw(
     argument, environment, mode, cache, root, monkeypatch
 ):
     monkeypatch.setenv("TENSORCACHE_MODE", environment)

@@ -22,9 +22,12 @@ from tensorcache.errors import (
     EntryMissing,
     LeaseTimeout,
 )
+from tensorcache.key import make_key
 from tensorcache.manifest import Manifest, Piece, to_bytes
 
-KEYS = [f"{n:02x}" * 32 for n in range(16)]
+ASKED = [make_key({"n": n}, version="hand:1", sources={}, namespace="t.disk") for n in range(16)]
+KEYS = [key.digest for key in ASKED]
+TEXTS = {key.digest: key.text for key in ASKED}
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
 
@@ -154,8 +157,8 @@ def published(root, key=KEYS[0], data=b"[1]"):
     staging = disk.stage(root)
     piece = staging.add("document", write)
     manifest = Manifest(
-        key=key, identity="{}", is_dict=False, sections={}, shards=(), documents=(piece,),
-        sources=(), created_at=0.0, build_seconds=0.0, host="", tools={},
+        key=key, identity=TEXTS.get(key, "{}"), is_dict=False, sections={}, shards=(),
+        documents=(piece,), sources=(), created_at=0.0, build_seconds=0.0, host="", tools={},
     )  # fmt: skip
     with disk.locked(root):
         staging.seal(manifest)
@@ -334,12 +337,31 @@ def test_uses_are_appended_taken_by_name_and_forgotten(place):
     assert disk.take_uses(place) == {}
 
 
-def test_a_journal_that_nobody_takes_in_stops_growing(place):
+def test_a_journal_that_nobody_takes_in_begins_anew_with_the_newest_use(place):
     disk.append_use(place, (0.0, "hit", KEYS[0], 0.0, 0))
     os.truncate(place.join("journal", "uses"), 9 << 20)
-    disk.append_use(place, (0.0, "hit", KEYS[0], 0.0, 0))
+    disk.append_use(place, (1.0, "hit", KEYS[1], 0.0, 0))
 
-    assert os.stat(place.join("journal", "uses")).st_size == 9 << 20
+    assert list(disk.take_uses(place).values()) == [[[1.0, "hit", KEYS[1], 0.0, 0]]]
+
+
+@pytest.mark.parametrize(
+    "line", ['["x","hit","k",0.1,5]', '[NaN,"hit","k",0.1,5]', "[1,2,3,4,5]", '{"at":1}', "[1e99"]
+)
+def test_a_line_that_is_no_use_is_passed_over(place, line):
+    disk.append_use(place, (1.0, "hit", KEYS[1], 0.0, 0))
+    with open(place.join("journal", "uses"), "a") as journal:
+        journal.write(line + "\n")
+
+    assert list(disk.take_uses(place).values()) == [[[1.0, "hit", KEYS[1], 0.0, 0]]]
+
+
+@pytest.mark.parametrize("digest", ["../precious", "a" * 63, "A" * 64, "a" * 64 + "\n", ""])
+def test_what_is_no_digest_leads_nowhere(place, digest):
+    with pytest.raises(EntryCorrupt, match="no digest"):
+        disk.piece_path(place, "shard", digest)
+    with pytest.raises(EntryCorrupt, match="no digest"):
+        disk.manifest_path(place, digest)
 
 
 def test_pins_are_read_with_their_notes_or_by_their_names_alone(place):
@@ -355,10 +377,11 @@ def test_pins_are_read_with_their_notes_or_by_their_names_alone(place):
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file"
-    write_aside(str(path), b"old")
+    root = disk.Root(str(tmp_path))
+    write_aside(root, str(path), b"old")
     os.mkdir(tmp_path / "directory")
     with pytest.raises(OSError, match="directory"):
-        write_aside(str(tmp_path / "directory"), b"new")
+        write_aside(root, str(tmp_path / "directory"), b"new")
 
     assert path.read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == ["directory", "file"]

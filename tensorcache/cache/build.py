@@ -21,6 +21,7 @@ from tensorcache.errors import (
     LeaseRecursion,
     LeaseTimeout,
     TensorCacheError,
+    UnstorableValue,
 )
 from tensorcache.key import Key
 from tensorcache.manifest import Manifest, Piece, Provenance
@@ -34,9 +35,15 @@ class Asked(NamedTuple):
     """What a caller asks for; `key` is None, and `why` says so, where a source cannot be told."""
 
     key: Key | None
+    version: str | source.CodeVersion
+    code: str  # what the version was when the key was made
     sources: Mapping[str, source.Source]
     identities: Mapping[str, source.Identity]
     why: str
+
+
+class NewerEntry(CacheTooNew):
+    """The entry was written by a newer tensorcache; told apart from what a builder may raise."""
 
 
 class Builds:
@@ -116,7 +123,12 @@ class Builds:
                 # No warning: what keeps us from it keeps us from publishing, which says so.
                 _log.info("%s is built without a lease: %s", key.short, error)
                 return None
-            held = None if refresh else self._hold(key.digest, again=True)
+            try:
+                held = None if refresh else self._hold(key.digest, again=True)
+            except BaseException:
+                if lease is not None:
+                    lease.release()
+                raise
             waited = time.monotonic() - began
             if held is not None:
                 if lease is not None:
@@ -126,12 +138,11 @@ class Builds:
                 return of_held(held, hit=True, why=why, key=key, clone=clone)
             if lease is not None:
                 return lease
-            if not who:
-                who = _holder(self._root, key.digest)
+            if not who and (who := _holder(self._root, key.digest)):
                 _log.info("wait: %s %s is being built by %s", key.namespace, key.short, who)
             if wait is not None and waited >= wait:
                 raise LeaseTimeout(
-                    f"{key.namespace!r} {key.short} is still being built by {who} after "
+                    f"{key.namespace!r} {key.short} is still being built by {who or 'another process'} after "
                     f"{wait:g} s: wait longer, or end that process"
                 )
             time.sleep(POLL_SECONDS)
@@ -144,25 +155,26 @@ class Builds:
 
         key = _known(asked)
         laid = column.lay(payload)
-        manifest = self._manifest(asked, key, seconds)
+        manifest = self._manifest(asked.identities, key, seconds)
         moved = self._moved(asked)
         if moved:
             self.warn(moved)
             return _kept(laid, manifest, key, moved, clone=clone)
         try:
             held = self._publish(laid, manifest)
+        except UnstorableValue:
+            raise
         except (OSError, TensorCacheError) as error:
             failed = f"not published: {error}"
             self.warn(f"{key.namespace!r} {key.short} is {failed}")
             return _kept(laid, manifest, key, failed, clone=clone)
         return of_held(held, hit=False, why=why, key=key, clone=clone)
 
-    def put(self, asked: Asked, payload: Any) -> Entry:
+    def put(self, key: Key, payload: Any) -> Entry:
         """Publish a payload that somebody has; raises where it cannot be."""
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
-        key = _known(asked)
-        held = self._publish(column.lay(payload), self._manifest(asked, key, 0.0))
+        held = self._publish(column.lay(payload), self._manifest({}, key, 0.0))
         return of_held(held, hit=False, key=key)
 
     def in_memory(self, asked: Asked, build: Callable[[], Any], mode: str, *, clone: bool) -> Entry:
@@ -174,7 +186,8 @@ class Builds:
             self.warn(why)
         began = time.perf_counter()
         payload = build()
-        manifest = self._manifest(asked, asked.key, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        manifest = self._manifest(asked.identities, asked.key, seconds)
         return _kept(column.lay(payload), manifest, asked.key, why, clone=clone)
 
     def _publish(self, laid: Any, manifest: Manifest) -> disk.Held:
@@ -207,7 +220,13 @@ class Builds:
             disk.read_manifest(self._root, key)  # raises CacheTooNew: never replaced by us
 
     def _moved(self, asked: Asked) -> str:
-        """Why the result may belong to no state of its sources; "" if they stood still."""
+        """Why the result may belong to no state of its sources or code; "" if they stood still."""
+        try:
+            code = source.version_text(asked.version, self._memory)
+        except (OSError, TensorCacheError) as error:
+            return f"not published: the version cannot be told again: {error}"
+        if code != asked.code:
+            return "not published: the code of the builder changed while it ran, or waited to"
         for name, one in asked.sources.items():
             try:
                 after = identify({name: one}, self._memory)[name]
@@ -217,7 +236,9 @@ class Builds:
                 return f"not published: the source {name!r} changed while it was read"
         return ""
 
-    def _manifest(self, asked: Asked, key: Key | None, seconds: float) -> Manifest:
+    def _manifest(
+        self, identities: Mapping[str, source.Identity], key: Key | None, seconds: float
+    ) -> Manifest:
         return Manifest(
             key=key.digest if key else "",
             identity=key.text if key else "",
@@ -227,7 +248,7 @@ class Builds:
             documents=(),
             sources=tuple(
                 Provenance(name, identity.kind, identity.path, identity.stat)
-                for name, identity in asked.identities.items()
+                for name, identity in identities.items()
             ),
             created_at=time.time(),
             build_seconds=seconds,
@@ -245,12 +266,13 @@ class Builds:
         say = _log.debug if again else self.warn
         try:
             return disk.hold(self._root, key, self._memory, self._verify)
-        except CacheTooNew:
-            raise
+        except CacheTooNew as error:
+            raise NewerEntry(str(error)) from error
         except EntryCorrupt as error:
             say(f"entry {key[:16]} is broken and counts as a miss: {error}")
             blamed = error.piece
-            self.best_effort(lambda: self._set_aside(key, blamed))
+            if not again:
+                self.best_effort(lambda: self._set_aside(key, blamed))
         except OSError as error:  # EIO, EMFILE, EACCES are no evidence of rot
             say(f"entry {key[:16]} cannot be read and counts as a miss: {error}")
         return None
@@ -319,8 +341,8 @@ def _known(asked: Asked) -> Key:
 
 def _holder(root: disk.Root, key: str) -> str:
     note = disk.holder(root, key)
-    if note is None:
-        return "another process"
+    if note is None:  # it has the lease, and has not yet written its name: asked again
+        return ""
     since = time.strftime("%H:%M:%S", time.localtime(note["started_at"]))
     return f"process {note['pid']} on {note['host']} since {since}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import logging
 import os
 import time
@@ -11,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from tensorcache import disk, source
-from tensorcache.cache.build import Asked, Builds, identify
+from tensorcache.cache.build import Asked, Builds, NewerEntry, identify
 from tensorcache.entry import Entry
 from tensorcache.errors import (
     CacheFull,
-    CacheTooNew,
     EntryMissing,
     ReadOnlyCache,
     TensorCacheError,
@@ -96,23 +96,27 @@ class Cache:
         asked = self._ask(inputs, version, sources or {}, namespace)
         refresh = refresh or self.mode == "refresh"
         try:
-            if (
-                asked.key
-                and not refresh
-                and (entry := self._builds.hit(asked.key, started, clone=clone))
-            ):
-                return entry
-            if asked.key and self._writes:
+            entry = None
+            if asked.key and not refresh:
+                entry = self._builds.hit(asked.key, started, clone=clone)
+            if entry is None and asked.key and self._writes:
                 why = "refreshed" if refresh else self._why(asked.key)
                 entry = self._builds.wait_or_build(
                     asked, build, why, refresh=refresh, wait=wait, clone=clone
                 )
                 if entry.published and not entry.hit and self._max_bytes is not None:
                     self._builds.best_effort(lambda: self.vacuum(max_bytes=self._max_bytes))
-                return entry
-        except CacheTooNew as error:  # never replaced by us, and no reason to fail
-            asked = asked._replace(why=str(error))
-        return self._builds.in_memory(asked, build, self.mode, clone=clone)
+        except NewerEntry as error:  # never replaced by us, and no reason to fail
+            asked = asked._replace(why=f"not published: {error}")
+        if entry is None:
+            entry = self._not_written(asked, build, clone=clone)
+        return entry
+
+    def _not_written(self, asked: Asked, build: Callable[[], Any], *, clone: bool) -> Entry:
+        why = asked.why
+        if not why and self.mode == "ro" and asked.key:
+            why = f"not published: the cache is open with mode='ro'; {self._why(asked.key)}"
+        return self._builds.in_memory(asked._replace(why=why), build, self.mode, clone=clone)
 
     def key(
         self,
@@ -147,8 +151,8 @@ class Cache:
         for name, identity in identities.items():
             if identity.text is None:
                 why = f"sources.{name}: {identity.why}"
-                return Asked(None, sources, identities, why)
-        return Asked(key, sources, identities, "")
+                return Asked(None, version, code, sources, identities, why)
+        return Asked(key, version, code, sources, identities, "")
 
     def get(self, key: Key | str, default: Any = None) -> Any:
         """The Entry of a key or of a unique prefix of its digits (6 or more), else `default`."""
@@ -165,8 +169,10 @@ class Cache:
         return entry
 
     def __contains__(self, key: object) -> bool:
+        if not isinstance(key, Key | str):
+            return False
         try:
-            found = self._named(key)  # type: ignore[arg-type]
+            found = self._named(key)
         except EntryMissing:
             return False
         there = os.path.exists(disk.manifest_path(self._root, str(found)))
@@ -184,8 +190,10 @@ class Cache:
         """
         if not isinstance(key, Key):
             raise TypeError(f"put({key!r:.40}, …): a prefix names no new entry: pass cache.key(…)")
+        if hashlib.sha256(key.text.encode()).hexdigest() != key.digest:
+            raise UnkeyableValue(f"put({key.short!r}, …): its text is another's: use cache.key(…)")
         with self._writing():
-            return self._builds.put(Asked(key, {}, {}, ""), payload)
+            return self._builds.put(key, payload)
 
     def remove(self, *keys: Key | str) -> None:
         """Remove entries, pinned or not; what others have open stays readable to them.
@@ -197,10 +205,10 @@ class Cache:
 
         digests = sorted({str(self._named(key)) for key in keys})
         with self._writing(), disk.locked(self._root):
-            rows.reconcile(self._root, self._index)
             for digest in digests:
                 if not os.path.lexists(disk.manifest_path(self._root, digest)):
                     raise EntryMissing(f"no entry {digest[:16]} in {self.root!r}")
+            rows.reconcile(self._root, self._index)
             rows.remove(self._root, self._index, digests, spare_open=False)
 
     def pin(self, key: Key | str, note: str = "") -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 
 from tensorcache import disk
 from tensorcache.cache.main import Cache
-from tensorcache.errors import TensorCacheError
+from tensorcache.errors import ReadOnlyCache, TensorCacheError
 
 MODES = ("rw", "ro", "refresh", "off")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 POLICIES = ("size", "once", "digest")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[Bb]?")
 
@@ -28,20 +30,22 @@ def open_cache(
     Args:
         directory: else `TENSORCACHE_DIR`, else `~/.cache/tensorcache` (XDG).
         mode: `rw`; `ro`, to write nothing; `refresh`, to build and replace; `off`, to do neither.
-            `TENSORCACHE_MODE` wins, except that nothing turns `ro` into `rw`.
+            `TENSORCACHE_MODE` wins, except that nothing turns `ro` or `off` into `rw`.
         max_size: bytes, or text such as "20GB"; what was used least recently goes after each
             publication, but not what was used within the last hour. `TENSORCACHE_MAX_SIZE` wins.
             None sets no limit.
         verify: how shards are checked when an entry is opened: `size`; `once`, fully the first
             time a file is met; `digest`, always. Manifests are always checked.
-        trust: "group" lets the directory's group write.
+        trust: "group" lets the directory's group write; `TENSORCACHE_TRUST` says it for all.
         create: begin a cache where there is none; without, what cannot be read is an error.
 
     Raises:
         NotACache, UnsafeCache, CacheTooNew: the directory cannot be used; the message says why.
         ValueError: an option is not one of the above.
     """
+    _log_as_asked()
     mode = _mode(mode)
+    trust = trust or os.environ.get("TENSORCACHE_TRUST") or None
     if verify not in POLICIES:
         raise ValueError(f"verify={verify!r}: use one of {', '.join(POLICIES)}")
     if trust not in (None, "group"):
@@ -50,7 +54,9 @@ def open_cache(
     root = disk.Root(path, trust == "group")
     max_bytes = parse_size(os.environ.get("TENSORCACHE_MAX_SIZE") or max_size)
     cannot = "the cache is switched off" if mode == "off" else ""
-    if mode != "off":
+    if cannot and not create:  # whoever asks of a cache wants an answer of it
+        raise ReadOnlyCache(f"{cannot} by TENSORCACHE_MODE: unset it")
+    if not cannot:
         try:
             if not create:
                 disk.prepare(root, write=False)  # which begins nothing
@@ -69,7 +75,20 @@ def _mode(mode: str) -> str:
     for name in (mode, chosen):
         if name not in MODES:
             raise ValueError(f"mode {name!r}: use one of {', '.join(MODES)}")
-    return mode if mode == "ro" and chosen != "off" else chosen
+    return "off" if "off" in (mode, chosen) else "ro" if mode == "ro" else chosen
+
+
+def _log_as_asked() -> None:
+    """`TENSORCACHE_LOG=info`: what the library logs from that level on, on stderr."""
+    level = os.environ.get("TENSORCACHE_LOG", "").upper()
+    if not level:
+        return
+    if level not in LEVELS:
+        raise ValueError(f"TENSORCACHE_LOG={level!r}: use one of {', '.join(LEVELS)}")
+    log = logging.getLogger("tensorcache")
+    log.setLevel(level)
+    if not log.handlers:
+        log.addHandler(logging.StreamHandler())
 
 
 def parse_size(size: str | int | None) -> int | None:

@@ -6,7 +6,6 @@ no fault: the next writer or `vacuum` takes it in.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 
@@ -46,14 +45,14 @@ def _generation(root: disk.Root, key: str) -> str | None:
 def _faults(
     root: disk.Root, manifest: Manifest, judged: dict[tuple[str, str], str], deep: bool
 ) -> Iterator[str]:
-    if hashlib.sha256(manifest.identity.encode("ascii", "replace")).hexdigest() != manifest.key:
-        yield "its identity text is not the key's"
     for kind, piece in manifest.pieces:
         known = kind, piece.digest
         if known not in judged:
             judged[known] = _fault(disk.piece_path(root, *known), *piece, deep)
         if judged[known]:
-            yield f"{kind} {piece.digest[:16]}: {judged[known]}"
+            # What was remembered of it is wrong: the next to open it looks, and builds it anew.
+            disk.forget_piece(root, *known)
+            yield f"{kind} {piece.digest[:16]}: {judged[known]}; the next build heals it"
     for section in manifest.sections:
         try:
             columns_of(section, rows.structure_of(root, manifest, section))

@@ -35,20 +35,21 @@ class Form(NamedTuple):
 _SHARED = {  # dtypes that numpy and torch both have, by their common name
     "bool": "BOOL", "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64",
     "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
-    "float16": "F16", "float32": "F32", "float64": "F64", "complex64": "C64",
+    "float16": "F16", "float32": "F32", "float64": "F64",
 }  # fmt: skip
 _TORCH_ONLY = {  # name: (stored, numpy's stand-in)
     "bfloat16": ("BF16", "<u2"),
     "float8_e4m3fn": ("F8_E4M3", "u1"),
     "float8_e5m2": ("F8_E5M2", "u1"),
-    "float8_e4m3fnuz": ("F8_E4M3FNUZ", "u1"),
-    "float8_e5m2fnuz": ("F8_E5M2FNUZ", "u1"),
+    "float8_e4m3fnuz": ("U8", "u1"),
+    "float8_e5m2fnuz": ("U8", "u1"),
     "float8_e8m0fnu": ("U8", "u1"),
     "float4_e2m1fn_x2": ("U8", "u1"),  # two numbers to a byte
     "complex32": ("F16", "<u4"),
 }
 
 FORMS = {name: Form(name, stored, np.dtype(name)) for name, stored in _SHARED.items()}
+FORMS["complex64"] = Form("complex64", "F32", np.dtype("complex64"), pair=True)
 FORMS["complex128"] = Form("complex128", "F64", np.dtype("complex128"), pair=True)
 for _name, (_stored, _numpy) in _TORCH_ONLY.items():
     if hasattr(torch, _name):  # the fp4 kind is newer than torch 2.4

@@ -7,7 +7,14 @@ them on any death. `locked` and `claim` are one function each: whatever guards a
 machines share will stand behind them.
 """
 
-from tensorcache.disk.held import Held, check_piece, digest_of, hold, open_regular, read_manifest
+from tensorcache.disk.held import (
+    Held,
+    check_piece,
+    digest_of,
+    forget_piece,
+    hold,
+    read_manifest,
+)
 from tensorcache.disk.lock import Lease, claim, holder, locked
 from tensorcache.disk.memory import (
     Memory,
@@ -26,6 +33,7 @@ from tensorcache.disk.place import (
     manifest_path,
     piece_path,
     prepare,
+    read_file,
 )
 from tensorcache.disk.publish import (
     Staging,
@@ -60,6 +68,7 @@ __all__ = [
     "default_root",
     "digest_of",
     "find",
+    "forget_piece",
     "forget_uses",
     "hold",
     "holder",
@@ -70,10 +79,10 @@ __all__ = [
     "locked",
     "manifest_path",
     "notes",
-    "open_regular",
     "piece_path",
     "prepare",
     "quarantine",
+    "read_file",
     "read_manifest",
     "read_pins",
     "remove_leftover",

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import errno
 import fcntl
 import os
 import resource
-import stat
 import threading
 import weakref
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from typing import NamedTuple, TypeVar
 from blake3 import blake3
 
 from tensorcache.disk.memory import Memory
-from tensorcache.disk.place import Root, manifest_path, piece_path
+from tensorcache.disk.place import Root, manifest_path, open_regular, piece_path
 from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing
 from tensorcache.manifest import MAX_MANIFEST_BYTES, Manifest, Piece, from_bytes
 
@@ -63,9 +61,11 @@ class Held:
 
     def _using_anew(self, digest: str, use: Callable[[int], T]) -> T:
         """For an entry of more pieces than a process may have open: by name, which is content."""
-        kind = next(kind for kind, piece in self.manifest.pieces if piece.digest == digest)
+        kinds = {piece.digest: kind for kind, piece in self.manifest.pieces}
+        if digest not in kinds:
+            raise EntryCorrupt(f"entry {self.manifest.key[:16]}: it has no piece {digest[:16]}")
         try:
-            descriptor = _open_piece(self.root, kind, digest)
+            descriptor = _open_piece(self.root, kinds[digest], digest)
         except EntryCorrupt as error:
             raise EntryMissing(f"entry {self.manifest.key[:16]} is gone: {error}") from error
         try:
@@ -232,22 +232,6 @@ def read_manifest(root: Root, key: str) -> Manifest | None:
         os.close(descriptor)
 
 
-def open_regular(path: str) -> int:
-    """Open for reading what must be a plain file: no link, no pipe that would wait for ever."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        if error.errno == errno.ELOOP:
-            raise EntryCorrupt(f"{path!r} is a link, not a file of ours") from error
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise EntryCorrupt(f"{path!r} is no plain file")
-    return descriptor
-
-
 def _share(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -270,18 +254,24 @@ def check_piece(
     name = os.path.relpath(piece_path(root, kind, piece.digest), root.path)
     if status.st_size != piece.size_bytes:
         raise _corrupt(kind, piece.digest, f"it has {status.st_size} bytes, not {piece.size_bytes}")
-    if verify == "size" or (verify == "once" and memory.get(name) == _record(status)):
+    if verify == "size" or (verify == "once" and memory.get(name) == _fingerprint(status)):
         return
     if _digest(descriptor, piece.size_bytes) != piece.digest:
         raise _corrupt(kind, piece.digest, "its bytes do not match its name")
     if verify == "once":
-        memory[name] = _record(status)
+        memory[name] = _fingerprint(status)
 
 
 def remember_piece(root: Root, kind: str, digest: str, memory: Memory) -> None:
     """Seed the memory of a piece just published; after its rename, which changes its ctime."""
     path = piece_path(root, kind, digest)
-    memory[os.path.relpath(path, root.path)] = _record(os.stat(path))
+    memory[os.path.relpath(path, root.path)] = _fingerprint(os.stat(path))
+
+
+def forget_piece(root: Root, kind: str, digest: str) -> None:
+    """What is remembered of a piece is no longer so."""
+    path = piece_path(root, kind, digest)
+    Memory(root, write=True).forget(os.path.relpath(path, root.path))
 
 
 def is_vouched(root: Root, kind: str, piece: Piece, memory: Memory) -> bool:
@@ -292,10 +282,10 @@ def is_vouched(root: Root, kind: str, piece: Piece, memory: Memory) -> bool:
     except OSError:
         return False
     known = memory.get(os.path.relpath(path, root.path))
-    return status.st_size == piece.size_bytes and known == _record(status)
+    return status.st_size == piece.size_bytes and known == _fingerprint(status)
 
 
-def _record(status: os.stat_result) -> list[int]:
+def _fingerprint(status: os.stat_result) -> list[int]:
     return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tensorcache.disk.place import Root, ensure_directory, let_group_write
+from tensorcache.disk.place import Root, ensure_directory, let_group_write, read_file
 from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
@@ -133,8 +133,7 @@ def _is_named(descriptor: int, path: str) -> bool:
 def holder(root: Root, key: str) -> dict[str, Any] | None:
     """Who builds a key (`pid`, `host`, `started_at`), as far as it wrote so."""
     try:
-        with open(root.join("building", f"{key}.lock"), "rb") as file:
-            note = json.loads(file.read(4096))
+        note = json.loads(read_file(root.join("building", f"{key}.lock")))
     except (OSError, ValueError):
         return None
     return note if isinstance(note, dict) else None

@@ -10,9 +10,9 @@ import secrets
 import time
 from typing import Any
 
-from tensorcache.disk.place import Root, ensure_directory, let_group_write, write_aside
+from tensorcache.disk.place import Root, ensure_directory, let_group_write, read_file, write_aside
 
-MAX_JOURNAL_BYTES = 8 << 20  # about 60,000 hits that no writer took in: further ones go uncounted
+MAX_JOURNAL_BYTES = 8 << 20  # about 60,000 hits that no writer took in
 
 
 class Memory:
@@ -25,16 +25,16 @@ class Memory:
     def get(self, path: str) -> Any:
         """What is remembered of `path`, or None."""
         try:
-            with open(self._path(path), "rb", buffering=0) as file:
-                return json.loads(file.read())
+            return json.loads(read_file(self._path(path)))
         except (OSError, ValueError):
             return None
 
-    def __setitem__(self, path: str, record: Any) -> None:
+    def __setitem__(self, path: str, learnt: Any) -> None:
         if self.writes:
             with contextlib.suppress(OSError):
                 ensure_directory(self._root, "sources")
-                write_aside(self._path(path), json.dumps(record).encode(), durable=False)
+                data = json.dumps(learnt).encode()
+                write_aside(self._root, self._path(path), data, durable=False)
 
     def forget(self, path: str) -> None:
         """There is nothing at `path` any more."""
@@ -57,8 +57,9 @@ def append_use(root: Root, use: tuple[Any, ...]) -> None:
             descriptor = os.open(root.join("journal", "uses"), flags, 0o666)
         try:
             let_group_write(root, descriptor)
-            if os.fstat(descriptor).st_size < MAX_JOURNAL_BYTES:
-                os.write(descriptor, json.dumps(use).encode() + b"\n")
+            if os.fstat(descriptor).st_size >= MAX_JOURNAL_BYTES:
+                os.ftruncate(descriptor, 0)  # the newest uses say what is in use
+            os.write(descriptor, json.dumps(use).encode() + b"\n")
         finally:
             os.close(descriptor)
 
@@ -81,13 +82,24 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
 
 def _uses(path: str) -> list[list[Any]]:
     uses = []
-    with open(path, "rb") as file:
-        for line in file:
-            with contextlib.suppress(ValueError):  # a torn line is a lost statistic
-                use = json.loads(line)
-                if isinstance(use, list) and len(use) == 5:
-                    uses.append(use)
+    for line in read_file(path).splitlines():
+        with contextlib.suppress(ValueError):  # a torn line is a lost statistic
+            use = json.loads(line)
+            if isinstance(use, list) and _is_use(*use, *[None] * 5):
+                uses.append(use)
     return uses
+
+
+def _is_use(at: Any, kind: Any, key: Any, seconds: Any, size_bytes: Any, *more: Any) -> bool:
+    """Whether a line of the journal says what a use is: nothing else may reach the index."""
+    numbers = at, seconds
+    return (
+        len(more) == 5
+        and all(type(n) in (int, float) and abs(n) < 1e12 for n in numbers)  # no NaN either
+        and type(kind) is type(key) is str
+        and type(size_bytes) is int
+        and 0 <= size_bytes < 1 << 62
+    )
 
 
 def forget_uses(root: Root, name: str) -> None:
@@ -104,7 +116,7 @@ def set_pin(root: Root, key: str, note: str | None) -> None:
             os.unlink(path)
         return
     ensure_directory(root, "pins")
-    write_aside(path, json.dumps({"note": note, "at": time.time()}).encode())
+    write_aside(root, path, json.dumps({"note": note, "at": time.time()}).encode())
 
 
 def read_pins(root: Root) -> dict[str, str]:
@@ -118,7 +130,6 @@ def read_pins(root: Root) -> dict[str, str]:
 
 def _note(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return str(json.loads(file.read(1 << 20))["note"])
+        return str(json.loads(read_file(path))["note"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""  # pinned all the same: the name says so

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import secrets
 import stat
 from typing import NamedTuple
 
-from tensorcache.errors import CacheTooNew, EntryMissing, NotACache, UnsafeCache
+from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing, NotACache, UnsafeCache
 
 ROOT_FORMAT = 1
 MARKER = "tensorcache.json"
 MIN_PREFIX = 6
+_DIGEST = re.compile("[0-9a-f]{64}")
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache of tensorcache; backup programs may leave it out.
 # See https://bford.info/cachedir/
@@ -47,14 +50,28 @@ def default_root() -> str:
 
 
 def manifest_path(root: Root, key: str) -> str:
-    """Where the manifest of a key lies."""
-    return root.join("entries", key[:2], f"{key}.msgpack")
+    """Where the manifest of a key lies.
+
+    Raises:
+        EntryCorrupt: it is no key, and could lead anywhere.
+    """
+    return root.join("entries", key[:2], f"{_checked(key)}.msgpack")
 
 
 def piece_path(root: Root, kind: str, digest: str) -> str:
-    """Where a shard or document lies: derived from its digest, never read from an index."""
+    """Where a shard or document lies: derived from its digest, never read from an index.
+
+    Raises:
+        EntryCorrupt: it is no digest, and could lead anywhere.
+    """
     folder, suffix = _PIECES[kind]
-    return root.join(folder, digest[:2], f"{digest}.{suffix}")
+    return root.join(folder, digest[:2], f"{_checked(digest)}.{suffix}")
+
+
+def _checked(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise EntryCorrupt(f"{digest!r:.80} is no digest of 64 hexadecimal digits")
+    return digest
 
 
 def find(root: Root, prefix: str) -> str:
@@ -110,15 +127,14 @@ def prepare(root: Root, *, write: bool) -> None:
         _mkdir(root.path, 0o2770 if root.group else 0o700)
     _check_safe(root, write=write)
     try:
-        with open(root.join(MARKER), "rb") as file:
-            marker = json.loads(file.read(4096))
-            version = int(marker["format"])
+        marker = json.loads(read_file(root.join(MARKER)))
+        version = int(marker["format"])
     except FileNotFoundError:
         if not write:
             raise NotACache(f"{root.path!r} is no cache: it has no {MARKER}") from None
         _begin(root)
         return
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, EntryCorrupt) as error:
         raise NotACache(f"{root.join(MARKER)!r} is not ours: {error!r:.100}") from error
     if version > ROOT_FORMAT:
         raise CacheTooNew(
@@ -132,8 +148,9 @@ def _begin(root: Root) -> None:
     _refuse_foreign(root)
     with locked(root):
         if not os.path.exists(root.join(MARKER)):
-            write_aside(root.join("CACHEDIR.TAG"), _TAG, durable=False)
-            write_aside(root.join(MARKER), json.dumps({"format": ROOT_FORMAT}).encode() + b"\n")
+            write_aside(root, root.join("CACHEDIR.TAG"), _TAG, durable=False)
+            marker = json.dumps({"format": ROOT_FORMAT}).encode() + b"\n"
+            write_aside(root, root.join(MARKER), marker)
 
 
 def _refuse_foreign(root: Root) -> None:
@@ -154,8 +171,9 @@ def _check_safe(root: Root, *, write: bool) -> None:
     status = os.stat(root.path)
     loose = stat.S_IWOTH | (0 if root.group else stat.S_IWGRP)
     if status.st_mode & loose:
-        whom = "anybody" if status.st_mode & stat.S_IWOTH else "its group"
-        hint = "" if status.st_mode & stat.S_IWOTH else ", or open it with trust='group'"
+        whom, hint = "anybody", ""
+        if not status.st_mode & stat.S_IWOTH:
+            whom, hint = "its group", ", or trust it: trust='group', TENSORCACHE_TRUST=group"
         raise UnsafeCache(f"{whom} may write into {root.path!r}: chmod go-w {root.path}{hint}")
     if not write:
         return
@@ -188,7 +206,7 @@ def filesystem(path: str) -> str:
     return ""
 
 
-def write_aside(path: str, data: bytes, *, durable: bool = True) -> None:
+def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> None:
     """Put `data` at `path` whole: written beside it, then renamed.
 
     Raises:
@@ -200,6 +218,7 @@ def write_aside(path: str, data: bytes, *, durable: bool = True) -> None:
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            let_group_write(root, descriptor)
             if durable:
                 os.fsync(descriptor)
         os.rename(aside, path)
@@ -208,6 +227,36 @@ def write_aside(path: str, data: bytes, *, durable: bool = True) -> None:
         raise
     if durable:
         sync_directory(os.path.dirname(path))
+
+
+def read_file(path: str) -> bytes:
+    """What is in a plain file.
+
+    Raises:
+        EntryCorrupt: it is something else.
+        OSError: it is not there, or cannot be read.
+    """
+    with open(open_regular(path), "rb", buffering=0) as file:
+        return file.read()
+
+
+def open_regular(path: str) -> int:
+    """Open for reading what must be a plain file: no link, no pipe that would wait for ever.
+
+    Raises:
+        EntryCorrupt: it is something else.
+        OSError: it is not there, or cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise EntryCorrupt(f"{path!r} is a link, not a file of ours") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise EntryCorrupt(f"{path!r} is no plain file")
+    return descriptor
 
 
 def create(path: str) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tensorcache.disk import lock
-from tensorcache.disk.held import is_vouched, remember_piece
+from tensorcache.disk.held import forget_piece, is_vouched, remember_piece
 from tensorcache.disk.memory import Memory
 from tensorcache.disk.place import (
     Root,
@@ -174,4 +174,4 @@ def unlink_piece(root: Root, kind: str, digest: str) -> None:
     path = piece_path(root, kind, digest)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    Memory(root, write=True).forget(os.path.relpath(path, root.path))
+    forget_piece(root, kind, digest)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tensorcache.disk import lock
 from tensorcache.disk.held import digest_of, read_manifest
 from tensorcache.disk.place import Root, ensure_directory, manifest_path, piece_path
-from tensorcache.disk.publish import leave_notes
+from tensorcache.disk.publish import leave_notes, notes
 from tensorcache.errors import EntryCorrupt
 
 _FOLDERS = {"shards": ("shard", ".safetensors"), "documents": ("document", ".msgpack")}
@@ -34,6 +34,7 @@ class Listing(NamedTuple):
     pieces: dict[tuple[str, str], int]
     building: tuple[Leftover, ...]
     quarantine: tuple[Leftover, ...]
+    behind: frozenset[str] = frozenset()  # keys whose rows may be, by their notes
 
 
 def listing(root: Root) -> Listing:
@@ -54,8 +55,12 @@ def listing(root: Root) -> Listing:
     )
     for folder in ("", "sources", "pins"):
         building += _leftovers(root, folder, _is_temporary)
-    quarantined = _leftovers(root, "quarantine", lambda _: True)
-    return Listing(entries, pieces, tuple(building), tuple(quarantined))
+    quarantined = [
+        leftover._replace(mtime=_quarantined_at(leftover))
+        for leftover in _leftovers(root, "quarantine", lambda _: True)
+    ]
+    behind = frozenset(notes(root))
+    return Listing(entries, pieces, tuple(building), tuple(quarantined), behind)
 
 
 def _scan(root: Root, *names: str) -> Iterator[os.DirEntry[str]]:
@@ -83,6 +88,12 @@ def _is_dead(entry: os.DirEntry[str]) -> bool:
         return False
     lock.close(descriptor)
     return True
+
+
+def _quarantined_at(leftover: Leftover) -> float:
+    """When it was set aside, which its name says; its mtime is of its making."""
+    stamp = os.path.basename(leftover.name).partition("-")[0]
+    return int(stamp) / 1e9 if stamp.isdecimal() else leftover.mtime
 
 
 def _is_temporary(entry: os.DirEntry[str]) -> bool:
