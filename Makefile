@@ -25,7 +25,7 @@ run: venv ## league -> database -> two trials of script 3 -> what the cache hold
 	$(python) scripts/2_build_db.py --raw $(raw) --db $(db) --config config/defaults.yaml
 	$(python) scripts/3_train_model_a.py --set paths.outputs=outputs/run_1 --set model_a.epochs=4
 	$(python) scripts/3_train_model_a.py --set paths.outputs=outputs/run_2 --set model_a.epochs=6
-	.venv/bin/tensorcache ls --cache $(cache)
+	$(python) -m tensorcache ls --cache $(cache)
 
 test: lint ## lint, then every test
 	$(python) -m pytest

@@ -42,6 +42,7 @@ class VacuumPlan(NamedTuple):
     leftovers: tuple[disk.Leftover, ...]
     quarantine: tuple[disk.Leftover, ...]
     frees_bytes: int
+    over_bytes: int = 0  # what is over the limit still, since all that is left is to stay
 
 
 def plan(
@@ -87,7 +88,8 @@ def plan(
     frees_bytes = sum(victim.frees_bytes for victim in victims)
     frees_bytes += sum(piece.size_bytes for _, piece in orphans)
     frees_bytes += sum(leftover.size_bytes for leftover in (*listing.building, *rotten))
-    return VacuumPlan(tuple(victims), orphans, listing.building, rotten, frees_bytes)
+    over_bytes = max(0, held_bytes - max_bytes) if max_bytes is not None else 0
+    return VacuumPlan(tuple(victims), orphans, listing.building, rotten, frees_bytes, over_bytes)
 
 
 def apply(plan: VacuumPlan, root: disk.Root, index: Index) -> VacuumPlan:

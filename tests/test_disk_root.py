@@ -119,7 +119,7 @@ def test_a_newer_root_is_left_to_a_newer_version(place):
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": "x"}', "\0\xff", "null"])
 def test_a_marker_that_is_not_ours_is_named(text, place):
     Path(place.join("tensorcache.json")).write_text(text, encoding="latin-1")
-    with pytest.raises(NotACache, match=r"tensorcache\.json' is not ours"):
+    with pytest.raises(NotACache, match=r"tensorcache\.json' tells no format"):
         disk.prepare(place, write=True)
 
 

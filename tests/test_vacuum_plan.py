@@ -38,7 +38,7 @@ def keys(found):
 
 
 def test_without_limits_no_entry_goes():
-    assert plan_of(holding("a", "x"), holding("b", "y")) == ((), (), (), (), 0)
+    assert plan_of(holding("a", "x"), holding("b", "y")) == ((), (), (), (), 0, 0)
 
 
 def test_what_is_unused_for_long_goes_and_says_so():

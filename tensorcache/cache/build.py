@@ -121,7 +121,7 @@ class Builds:
                 lease = disk.claim(self._root, key.digest)
             except OSError as error:
                 # No warning: what keeps us from it keeps us from publishing, which says so.
-                _log.info("%s is built without a lease: %s", key.short, error)
+                _log.debug("%s is built without a lease: %s", key.short, error)
                 return None
             try:
                 held = None if refresh else self._hold(key.digest, again=True)
@@ -142,8 +142,8 @@ class Builds:
                 _log.info("wait: %s %s is being built by %s", key.namespace, key.short, who)
             if wait is not None and waited >= wait:
                 raise LeaseTimeout(
-                    f"{key.namespace!r} {key.short} is still being built by {who or 'another process'} after "
-                    f"{wait:g} s: wait longer, or end that process"
+                    f"{key.namespace!r} {key.short} is still being built by "
+                    f"{who or 'another process'} after {wait:g} s: wait longer, or end that process"
                 )
             time.sleep(POLL_SECONDS)
 
@@ -165,7 +165,9 @@ class Builds:
         except UnstorableValue:
             raise
         except (OSError, TensorCacheError) as error:
-            failed = f"not published: {error}"
+            ours = isinstance(error, TensorCacheError)
+            place = "" if ours else f"{self._root.path!r} cannot be written: "
+            failed = f"not published: {place}{error}"
             self.warn(f"{key.namespace!r} {key.short} is {failed}")
             return _kept(laid, manifest, key, failed, clone=clone)
         return of_held(held, hit=False, why=why, key=key, clone=clone)

@@ -317,7 +317,10 @@ class Cache:
 
     def _take_in(self) -> None:
         """Before a question: what was noted since the last writer, if it can be."""
-        self._builds.best_effort(self._bring_up)
+        try:
+            self._bring_up()
+        except (OSError, TensorCacheError) as error:
+            self._builds.warn(f"the newest uses are not counted: {error}")
 
     def _bring_up(self) -> None:
         from tensorcache import rows  # the index: a hit needs none
@@ -340,14 +343,17 @@ class Cache:
     def _writing(self) -> Iterator[None]:
         """What a person asked to be written: failures have names, and are raised."""
         if not self._writes:
-            raise ReadOnlyCache(f"{self!r} writes nothing: open it with mode='rw'")
+            by_environment = os.environ.get("TENSORCACHE_MODE") == self.mode
+            remedy = "unset TENSORCACHE_MODE" if by_environment else "open it with mode='rw'"
+            raise ReadOnlyCache(f"{self!r} writes nothing: {remedy}")
         try:
             yield
         except TensorCacheError:
             raise
         except OSError as error:
             kind = CacheFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else ReadOnlyCache
-            raise kind(f"{self.root!r} cannot be written: {error}") from error
+            remedy = "free some space" if kind is CacheFull else "check who may write there"
+            raise kind(f"{self.root!r} cannot be written: {error}: {remedy}") from error
 
 
 def _frame(table: Table, times: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from tensorcache.errors import ReadOnlyCache, TensorCacheError
 MODES = ("rw", "ro", "refresh", "off")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 POLICIES = ("size", "once", "digest")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[Bb]?")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
 def open_cache(
@@ -103,5 +103,5 @@ def parse_size(size: str | int | None) -> int | None:
     if not match or not float(match[1]):
         raise ValueError(f"size {size!r}: write bytes, or '500MB', '20GB', '1.5TiB'")
     number, unit, binary = match.groups()
-    power = " kMGT".index(unit.replace("K", "k") or " ")
+    power = " kmgt".index(unit.lower() or " ")
     return int(float(number) * (1024 if binary else 1000) ** power)

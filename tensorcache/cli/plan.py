@@ -19,6 +19,7 @@ def described(plan: VacuumPlan) -> dict[str, Any]:
         "leftovers": [{"path": one.name, "bytes": one.size_bytes} for one in plan.leftovers],
         "quarantine": [{"path": one.name, "bytes": one.size_bytes} for one in plan.quarantine],
         "frees_bytes": plan.frees_bytes,
+        "over_bytes": plan.over_bytes,
     }
 
 
@@ -45,3 +46,8 @@ def say(plan: VacuumPlan) -> None:
         text.count(len(plan.leftovers) + len(plan.quarantine), "leftover"),
     )
     print(f"{', '.join(kinds)}: {text.size(plan.frees_bytes)}")
+    if plan.over_bytes:
+        text.remark(
+            f"{text.size(plan.over_bytes)} over the limit still: what is pinned stays, and what "
+            f"was used within the grace (--grace)"
+        )

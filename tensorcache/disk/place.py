@@ -131,11 +131,17 @@ def prepare(root: Root, *, write: bool) -> None:
         version = int(marker["format"])
     except FileNotFoundError:
         if not write:
-            raise NotACache(f"{root.path!r} is no cache: it has no {MARKER}") from None
+            raise NotACache(
+                f"{root.path!r} is no cache, it has no {MARKER}: check the path, or build "
+                f"something into it first"
+            ) from None
         _begin(root)
         return
     except (ValueError, TypeError, KeyError, EntryCorrupt) as error:
-        raise NotACache(f"{root.join(MARKER)!r} is not ours: {error!r:.100}") from error
+        raise NotACache(
+            f"{root.join(MARKER)!r} tells no format: if this is a cache, write "
+            f'{{"format": {ROOT_FORMAT}}} into it'
+        ) from error
     if version > ROOT_FORMAT:
         raise CacheTooNew(
             f"{root.path!r} has format {version}, this tensorcache knows {ROOT_FORMAT}: upgrade it"
