@@ -11,6 +11,7 @@ The format: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import mmap
@@ -132,10 +133,7 @@ def map_file(descriptor: int, size_bytes: int) -> memoryview:
     """
     import ctypes  # comes with torch; a hit that opens no section needs neither
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_ssize_t)
-    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    libc = _libc()
     access = mmap.PROT_READ | mmap.PROT_WRITE
     address = libc.mmap(None, size_bytes, access, mmap.MAP_PRIVATE, descriptor, 0)
     if address == ctypes.c_void_p(-1).value:
@@ -144,6 +142,17 @@ def map_file(descriptor: int, size_bytes: int) -> memoryview:
     # Every view keeps `memory`; at the end of the process the kernel unmaps what is left.
     weakref.finalize(memory, libc.munmap, address, size_bytes).atexit = False
     return memoryview(memory).cast("B")
+
+
+@functools.cache
+def _libc() -> Any:
+    import ctypes  # as above
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_ssize_t)
+    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    return libc
 
 
 def read(memory: memoryview, digest: str) -> dict[str, Mapped]:
