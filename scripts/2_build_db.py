@@ -3,7 +3,8 @@
     python scripts/2_build_db.py --raw data/raw --db data/processed/league.sqlite
 
 A league that is not whole is refused with the rows that are wrong, and nothing is written.
-Run twice on the same logs it leaves the same file, untouched.
+Run twice on the same logs it leaves the same file, untouched. Exit 2 with one line for wrong use, 3
+for a disk that is full or read-only.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
+from disk import BadDisk, writing
 from league import checks, database, layout, report
 from league.layout import BadLeague
+from model_a.config import Config, meant, read_yaml
+from model_a.errors import BadInput
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -36,18 +39,20 @@ def main(
     """Check the raw logs and build the league database."""
     try:
         ranges = season_ranges(config) if config else {}
-        database.refuse_if_in_use(db)
+        if config and not ranges:
+            print(f"{config}: states no seasons, so their dates come from the data")
+        with writing(f"--db {db}", BadLeague):
+            database.refuse_if_in_use(db)
         with report.steps(f"reading and checking the logs in {raw}", 2) as step:
             step("read")
             frames, label = layout.read(raw)
             step("check")
             checks.check(frames, ranges)
         parts = database.tables(frames, label)
-        with report.steps(f"building {db}", len(parts)) as step:
+        with writing(f"--db {db}", BadLeague), report.steps(f"building {db}", len(parts)) as step:
             written = database.build(parts, db, step)
-    except (BadLeague, OSError) as error:
-        report.refuse(error)
-        raise typer.Exit(2) from None
+    except (BadLeague, BadDisk, OSError) as error:
+        raise typer.Exit(report.refuse(error)) from None
     logs = len(parts["player_game_logs"]) + len(parts["playoff_player_game_logs"])
     report.table(parts["seasons"], f"{label} league, {logs:,} player rows")
     print(f"{db}: {'built' if written else 'the same already, left alone'} ({label})")
@@ -57,15 +62,17 @@ def season_ranges(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
     """First and last regular day of the seasons that a config states, by season; maybe none.
 
     Raises:
-        BadLeague: the file is no YAML mapping, or a season has no start and end.
+        BadLeague: the file is no YAML mapping, has a key that no config has, or a season has no
+            start and end.
     """
-    if not path.is_file():
-        raise BadLeague(f"no config file {str(path)!r}: leave --config out, or correct it")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadLeague(f"{path} is not YAML: {error}") from error
-    seasons = config.get("seasons") if isinstance(config, dict) else config
+        config = read_yaml(path)
+    except BadInput as error:
+        raise BadLeague(str(error)) from None
+    for name in config:
+        if name not in Config.model_fields:
+            raise BadLeague(f"{path}: {name}: no such key{meant(str(name))}")
+    seasons = config.get("seasons")
     if seasons is None:
         return {}
     if not isinstance(seasons, dict):

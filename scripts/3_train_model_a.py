@@ -3,8 +3,9 @@
     python scripts/3_train_model_a.py [--config FILE]... [--set key.path=value]...
 
 Lists and batches come from the cache, or are built into it. Fold by fold a model is trained on
-earlier seasons and scores later ones; a final model is trained on all of them. Exit 0, or 2 with
-one line if the config, the league or the cache cannot be used.
+earlier seasons and scores later ones; a final model is trained on all of them. Exit 0, or with one
+line 2 if the config, the league or the cache cannot be used, 3 if a disk is full or read-only, 130
+if interrupted.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from model_a import outputs
-from model_a.config import Config, batch_inputs, load_config
-from model_a.errors import BadInput, NothingToFold
-from model_a.folds import season_folds
-from model_a.metrics import out_of_fold_metrics
-from model_a.train import columns_of, fit, pick_device, predict
+try:  # these take seconds, in which somebody may think better of it
+    import torch
+    from disk import BadDisk
+    from model_a import outputs
+    from model_a.config import Config, batch_inputs, load_config
+    from model_a.errors import BadInput, NothingToFold
+    from model_a.folds import season_folds
+    from model_a.metrics import out_of_fold_metrics
+    from model_a.train import columns_of, fit, pick_device, predict
 
-import tensorcache
+    import tensorcache
+except KeyboardInterrupt:
+    print("interrupted", file=sys.stderr)
+    sys.exit(130)
 
 NAMESPACE = "model_a.batches"
 DEFAULT_CACHE = "data/processed/batch_cache"
@@ -38,16 +44,19 @@ BUILDER = [
 
 
 def main() -> int:
-    """0 when trained, 2 with one line when something cannot be used."""
+    """0 when trained, else with one line: 2 wrong use, 3 a bad disk, 130 interrupted."""
     options = _options()
     # Why it builds, and for whom it waits, while it does.
     logging.basicConfig(format="cache: %(message)s", stream=sys.stdout)
     logging.getLogger("tensorcache").setLevel(logging.INFO)
     try:
         run(load_config(options.config, options.set))
-    except (BadInput, tensorcache.TensorCacheError) as error:
+    except (BadInput, BadDisk, tensorcache.TensorCacheError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, BadDisk | tensorcache.CacheFull) else 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -56,11 +65,11 @@ def run(config: Config) -> None:
 
     Raises:
         BadInput: the config or the league cannot be used.
+        BadDisk: the outputs' disk is full or read-only.
     """
     # 1. What is asked for, and what the batches depend on
     inputs = batch_inputs(config)
-    if not os.path.isfile(config.paths.db):
-        raise BadInput(f"paths.db: {config.paths.db!r} is not there: run scripts/2_build_db.py")
+    check_db(config.paths.db)
     torch.set_num_threads(config.repro.threads)
     device = pick_device(config.repro.device)
     if device.type != "cpu":  # there all that is used is deterministic, and to ask takes a second
@@ -100,6 +109,30 @@ def run(config: Config) -> None:
     print(f"trained in {report['train_seconds']:.1f} s, outputs in {directory}")
 
 
+def check_db(path: str) -> None:
+    """Refuse what cannot be the league database, before anything is made of it.
+
+    Raises:
+        BadInput: no file, one that cannot be read, or none of SQLite.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a directory" if os.path.isdir(path) else "no plain file"
+        raise BadInput(f"paths.db: {path!r} is {kind}: name the file of scripts/2_build_db.py")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except FileNotFoundError:
+        raise BadInput(f"paths.db: {path!r} is not there: run scripts/2_build_db.py") from None
+    except OSError as error:
+        raise BadInput(
+            f"paths.db: {path!r} cannot be read: {error.strerror}: correct that, or name another"
+        ) from None
+    if start != b"SQLite format 3\0":
+        raise BadInput(
+            f"paths.db: {path!r} is not a SQLite database: build one with scripts/2_build_db.py"
+        )
+
+
 def get_payload(config: Config, inputs: dict[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """The sections to train on, and a report of how they were come by."""
     if config.training.n_folds < 2:
@@ -132,10 +165,24 @@ def get_payload(config: Config, inputs: dict[str, Any]) -> tuple[Mapping[str, An
 
 
 def open_cache(config: Config) -> tensorcache.Cache:
-    """The cache that `paths.batch_cache` means."""
+    """The cache that `paths.batch_cache` means.
+
+    Raises:
+        BadInput: the environment asks of the cache what there is not.
+    """
     if config.paths.batch_cache is False:
         return tensorcache.open(DEFAULT_CACHE, mode="off")
-    return tensorcache.open(config.paths.batch_cache or DEFAULT_CACHE)
+    try:
+        return tensorcache.open(config.paths.batch_cache or DEFAULT_CACHE)
+    except tensorcache.TensorCacheError:
+        raise  # some are ValueErrors too
+    except ValueError as error:
+        asked = [
+            name
+            for name, value in os.environ.items()
+            if name.startswith("TENSORCACHE_") and repr(value) in str(error)
+        ]
+        raise BadInput(f"{', '.join(asked) or 'the environment'}: {error}") from None
 
 
 def score_folds(

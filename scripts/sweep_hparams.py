@@ -4,7 +4,8 @@
 
 Each trial is a process of its own, told everything by `<outputs>/sweeps/<batch_id>/combo_NNNN/
 config.yaml`; that trials share builds is between them and their cache, of which nothing is known
-here. A trial that fails has its row, with the last line of what it said. Exit 1 if any failed.
+here. A trial that fails has its row, with the last line of what it said. Exit 1 if any failed, or
+with one line 2 if the sweep is wrong, 3 if a disk is full or read-only.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from disk import BadDisk, writing
 from model_a.config import DEFAULTS, Config, check_config, merge, nested, read_yaml
 from model_a.errors import BadInput
 
@@ -47,19 +50,25 @@ class Running(NamedTuple):
 
 
 def main() -> int:
-    """Plan, run, collect: 0 when all went well, 1 if a trial failed, 2 if the sweep is wrong."""
+    """0 when all went well, 1 if a trial failed, 2 if the sweep is wrong, 3 for a bad disk."""
     options = _options()
     try:
         trials = plan(options)
-    except BadInput as error:
+        folder = trials[0].folder.parent
+        with writing(f"outputs: {str(folder)!r}", BadInput):
+            return collect(trials, folder, options.jobs)
+    except (BadInput, BadDisk) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    folder = trials[0].folder.parent
-    print(f"sweep: {len(trials)} trials, {options.jobs} at a time, in {folder}")
+        return 3 if isinstance(error, BadDisk) else 2
+
+
+def collect(trials: list[Trial], folder: Path, jobs: int) -> int:
+    """Run the trials and put their rows side by side; returns the exit code."""
+    print(f"sweep: {len(trials)} trials, {jobs} at a time, in {folder}")
     rows: list[dict[str, Any]] = []
     interrupted = False
     try:
-        for trial, seconds, exit_code in run(trials, options.jobs):
+        for trial, seconds, exit_code in run(trials, jobs):
             rows.append(row_of(trial, seconds, exit_code))
             print(progress_line(rows[-1], len(rows), len(trials)), flush=True)
     except KeyboardInterrupt:
@@ -79,8 +88,9 @@ def plan(options: argparse.Namespace) -> list[Trial]:
 
     Raises:
         BadInput: the sweep, or the config of any trial, is wrong.
+        BadDisk: the outputs' disk is full or read-only.
     """
-    sweep = read_yaml(options.sweep)
+    sweep = read_yaml(options.sweep, "sweep")
     strange = sorted(set(sweep) - {"config", "grid"})
     if strange:
         raise BadInput(
@@ -103,17 +113,22 @@ def plan(options: argparse.Namespace) -> list[Trial]:
         base = merge(base, read_yaml(file))
     outputs = options.outputs or check_config(base).paths.outputs
     folder = Path(outputs) / "sweeps" / options.batch_id
-    if folder.exists():
+    if os.path.lexists(folder):
         raise BadInput(f"{str(folder)!r} is there already: choose another --batch-id")
     planned = []
     for number, values in enumerate(itertools.product(*grid.values()), 1):
         chosen = dict(zip(map(str, grid), values, strict=True))
         trial = Trial(number, chosen, folder / f"combo_{number:04d}")
         planned.append((trial, _config_of(trial, base)))
-    for trial, config in planned:
-        trial.folder.mkdir(parents=True)
-        text = yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
-        (trial.folder / "config.yaml").write_text(text, encoding="utf-8")
+    try:
+        with writing(f"outputs: {str(folder)!r}", BadInput):
+            for trial, config in planned:
+                trial.folder.mkdir(parents=True)
+                text = yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+                (trial.folder / "config.yaml").write_text(text, encoding="utf-8")
+    except (BadInput, BadDisk):
+        shutil.rmtree(folder, ignore_errors=True)  # it was not there before
+        raise
     return [trial for trial, _ in planned]
 
 
@@ -201,7 +216,13 @@ def progress_line(row: Mapping[str, Any], done: int, of: int) -> str:
 def _config_of(trial: Trial, base: dict[str, Any]) -> Config:
     values = base
     for dotted, value in trial.chosen.items():
-        values = merge(values, nested(dotted, value))
+        over = nested(dotted, value)
+        if "outputs" in (over.get("paths") or {}):
+            raise BadInput(
+                f"grid.{dotted}: paths.outputs is each trial's own folder: take it out, and say "
+                "where the folders go with --outputs"
+            )
+        values = merge(values, over)
     values = merge(values, {"paths": {"outputs": str(trial.folder)}})
     try:
         return check_config(values)

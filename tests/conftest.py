@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
-from roots import shm
+from roots import place, shm, small_disk
 from small_league import altered_db, league_db
 
 import tensorcache
 
-__all__ = ["altered_db", "cache", "league_db", "root", "shm"]
+__all__ = ["altered_db", "cache", "league_db", "place", "root", "shm", "small_disk"]
 os.environ.pop("TENSORCACHE_DIR", None)
 os.environ.pop("TENSORCACHE_MODE", None)
 os.environ.pop("TENSORCACHE_MAX_SIZE", None)

@@ -7,8 +7,11 @@ A script for a child begins with
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sqlite3
+import stat
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ import pytest
 import torch
 
 import tensorcache
+from tensorcache import disk
 
 PREAMBLE = "import sys, tensorcache, torch\nfrom roots import get, payload\n"
 
@@ -75,6 +79,42 @@ def names_in(root, *folders):
         for place, _, names in os.walk(os.path.join(root, folder))
         for name in names
     }
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A filesystem of 2 MB; call `fill` to leave no byte of it free."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small filesystem cannot be mounted here")
+    yield place
+    gc.collect()  # closes what is held open there
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk):
+    with contextlib.suppress(OSError), open(disk / "ballast", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert os.statvfs(disk).f_bavail == 0
+
+
+@pytest.fixture
+def place(root):
+    """A root, begun."""
+    root = disk.Root(root)
+    disk.prepare(root, write=True)
+    return root
+
+
+def mode_of(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def files_in(path):
+    return sorted(str(p.relative_to(path)) for p in Path(path).rglob("*") if not p.is_dir())
 
 
 def named_by_manifests(root):

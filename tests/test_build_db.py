@@ -240,7 +240,9 @@ def test_a_refused_league_shows_its_rows_and_writes_nothing(raw, tmp_path):
         ("seasons: [1]", "seasons is [1], wanted a map"),
         ("seasons: {2019-20: {start: 2019-10-22}}", "seasons.2019-20 is {'start'"),
         ("seasons: {2019-20: {start: 2020-10-22, end: 2019-10-22}}", "before it starts"),
-        ("seasons: {", "is not YAML"),
+        ("seasons: {", "not readable as YAML: expected the node content"),
+        ("saesons: {2019-20: null}", "saesons: no such key: did you mean seasons?"),
+        ("- seasons", "not keys with values"),
     ],
 )
 def test_a_wrong_config_is_refused_in_one_line(tmp_path, text, said):
@@ -256,8 +258,48 @@ def test_a_missing_config_is_one_line_and_writes_nothing(raw, tmp_path):
     done = run("--raw", raw, "--db", tmp_path / "league.sqlite", "--config", tmp_path / "none")
 
     assert done.returncode == 2
-    assert done.stderr.startswith("error: no config file")
+    assert done.stderr.startswith(f"error: config '{tmp_path / 'none'}' cannot be read: No such")
     assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_without_seasons_says_where_dates_come_from(raw, tmp_path):
+    done = run("--raw", raw, "--db", tmp_path / "x.sqlite", "--config", ROOT / "config/tiny.yaml")
+
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout.count("tiny.yaml: states no seasons, so their dates come from the data\n") == 1
+    )
+
+
+def test_a_place_that_cannot_be_is_told_as_the_option_says_it(raw):
+    done = run("--raw", raw, "--db", "/proc/x.sqlite")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --db /proc/x.sqlite cannot be written: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_exit_3(raw, tmp_path, monkeypatch, capsys):
+    """SQLite says that the disk is full where a file may have no more pages."""
+    real = sqlite3.connect
+
+    def small(path):
+        connection = real(path)
+        connection.execute("PRAGMA max_page_count = 5")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    app = runpy.run_path(str(SCRIPT))["app"]
+    db = tmp_path / "league.sqlite"
+
+    with pytest.raises(SystemExit) as left:
+        app(["--raw", str(raw), "--db", str(db)])
+
+    assert left.value.code == 3
+    assert capsys.readouterr().err == (
+        f"error: --db {db}: the disk is full: make room, or name another\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import threading
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from processes import python, start
+from roots import mode_of
 
 from tensorcache import disk
 from tensorcache.disk.place import write_aside
@@ -29,22 +29,6 @@ ASKED = [make_key({"n": n}, version="hand:1", sources={}, namespace="t.disk") fo
 KEYS = [key.digest for key in ASKED]
 TEXTS = {key.digest: key.text for key in ASKED}
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-
-
-@pytest.fixture
-def place(root):
-    """A root, begun."""
-    root = disk.Root(root)
-    disk.prepare(root, write=True)
-    return root
-
-
-def mode_of(path):
-    return stat.S_IMODE(os.stat(path).st_mode)
-
-
-def files_in(path):
-    return sorted(str(p.relative_to(path)) for p in Path(path).rglob("*") if not p.is_dir())
 
 
 # --- locks and leases ---

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from processes import ENVIRONMENT, python
+from roots import files_in, mode_of
 
 from tensorcache import disk
 from tensorcache.disk.place import filesystem
@@ -23,22 +23,6 @@ from tensorcache.errors import (
 
 KEYS = [f"{n:02x}" * 32 for n in range(16)]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-
-
-@pytest.fixture
-def place(root):
-    """A root, begun."""
-    root = disk.Root(root)
-    disk.prepare(root, write=True)
-    return root
-
-
-def mode_of(path):
-    return stat.S_IMODE(os.stat(path).st_mode)
-
-
-def files_in(path):
-    return sorted(str(p.relative_to(path)) for p in Path(path).rglob("*") if not p.is_dir())
 
 
 # --- how a root begins ---

@@ -1,6 +1,8 @@
 import datetime as dt
+import errno
 import itertools
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -343,7 +345,7 @@ def test_the_script_copies_byte_for_byte_and_then_leaves_the_files_alone(files, 
     [
         ([], "say either --from DIR or --simulate"),
         (["--from", "nowhere"], "no directory 'nowhere'"),
-        (["--from", "."], "teams.parquet is missing"),
+        (["--from", "."], "teams.parquet is missing: name a directory of all five with --from"),
     ],
 )
 def test_wrong_use_is_one_line_and_writes_nothing(tmp_path, monkeypatch, arguments, said):
@@ -355,3 +357,44 @@ def test_wrong_use_is_one_line_and_writes_nothing(tmp_path, monkeypatch, argumen
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_key_that_is_there_twice_is_refused_before_anything_is_overwritten(files, tmp_path):
+    raw, bad = tmp_path / "raw", tmp_path / "bad"
+    layout.copy(files, raw)
+    before = stats(raw)
+    bad.mkdir()
+    change(files, bad, "games", lambda t: pa.concat_tables([t, t.slice(0, 1)]))
+
+    done = run("--from", bad, "--to", raw)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: games: more than one row for the same game_id: 2 rows")
+    assert stats(raw) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (errno.ENOSPC, 3, "the disk is full"),
+        (errno.EEXIST, 2, "cannot be written: not a directory"),
+    ],
+)
+def test_a_place_that_takes_no_files_is_one_line_with_its_path(
+    files, tmp_path, monkeypatch, capsys, number, code, said
+):
+    def refusing(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    app = runpy.run_path(str(ROOT / "scripts/1_get_data.py"))["app"]
+    monkeypatch.setattr("shutil.copyfile", refusing)
+
+    with pytest.raises(SystemExit) as left:
+        app(["--from", str(files), "--to", str(tmp_path)])
+    error = capsys.readouterr().err
+
+    assert left.value.code == code
+    assert error.startswith(f"error: --to {tmp_path}")
+    assert said in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,18 @@ from pathlib import Path
 
 import pytest
 from processes import ENVIRONMENT, python, start
-from roots import PREAMBLE, get, hit, named_by_manifests, names_in, payload, rows, same, shards_of
+from roots import (
+    PREAMBLE,
+    fill,
+    get,
+    hit,
+    named_by_manifests,
+    names_in,
+    payload,
+    rows,
+    same,
+    shards_of,
+)
 
 import tensorcache
 
@@ -120,26 +131,6 @@ def read_only(root):
 
     yield lambda: set_modes(0o555, 0o444)
     set_modes(0o755, 0o644)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A filesystem of 2 MB; call `fill` to leave no byte of it free."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small filesystem cannot be mounted here")
-    yield place
-    gc.collect()  # closes what is held open there
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(disk):
-    with contextlib.suppress(OSError), open(disk / "ballast", "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    assert os.statvfs(disk).f_bavail == 0
 
 
 def test_a_hit_imports_only_what_it_needs(cache, root):

@@ -5,38 +5,15 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import msgpack
 import pytest
 from blake3 import blake3
-from roots import build_fails, get, hit, named_by_manifests, names_in, payload, rows, same
+from roots import build_fails, fill, get, hit, named_by_manifests, names_in, payload, rows, same
 
 import tensorcache
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A filesystem of 2 MB; call `fill` to leave no byte of it free."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small filesystem cannot be mounted here")
-    yield place
-    gc.collect()  # closes what is held open there
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(disk):
-    with contextlib.suppress(OSError), open(disk / "ballast", "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    assert os.statvfs(disk).f_bavail == 0
-
 
 # --- 6. never a wrong value, never a needless failure ---
 

@@ -85,7 +85,12 @@ REFUSED = [
     ("model_a.attention_heads=5", "attention_heads 5 does not divide"),
     ("paths.batch_cache=true", "paths.batch_cache: True is no directory"),
     ("training.n_folds", "not of the form key.path=value"),
-    ("training.n_folds=[", "not readable as YAML"),
+    ("=3", "--set '=3': not of the form key.path=value"),
+    ("model_a.=3", "not of the form key.path=value"),
+    ("model_a=3", "model_a: 3 is not allowed: it holds keys, write model_a.KEY"),
+    ("seasons=3", "seasons: 3 is not allowed: it holds keys"),
+    ("training.n_folds=[", "not readable as YAML: expected the node content"),
+    ("training.n_folds=\0", "not readable as YAML: special characters are not allowed"),
 ]
 
 
@@ -128,6 +133,7 @@ def test_wrong_settings_are_refused_in_one_line(setting, message):
 
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert "unicode string" not in str(refused.value)
 
 
 @pytest.mark.parametrize("section", ["paths", "repro", "training", "model_a"])

@@ -1,11 +1,14 @@
 """scripts/3_train_model_a.py from end to end: real processes where it counts them, else main()."""
 
 import ast
+import errno
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -239,7 +242,8 @@ def test_with_nothing_to_fold_the_final_model_is_trained_and_nothing_published(
     ("settings", "message"),
     [
         (["paths.db=nowhere.sqlite"], "paths.db: 'nowhere.sqlite' is not there"),
-        ([f"paths.db={SCRIPT}"], "neither SQLite nor DuckDB"),
+        ([f"paths.db={SCRIPT}"], "is not a SQLite database: build one with scripts/2_build_db.py"),
+        ([f"paths.db={ROOT}"], "is a directory: name the file of scripts/2_build_db.py"),
         (["training.rolling_windows=[]"], "training.rolling_windows: [] is empty"),
         (["training.test_seasons=[2016-17]"], "both trains and tests"),
         (["training.n_fold=3"], "no such key: did you mean n_folds?"),
@@ -267,6 +271,77 @@ def test_wrong_input_is_one_line_and_exit_2(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_database_that_may_not_be_read_is_not_to_be_built_again(tmp_path, monkeypatch, capsys):
+    (tmp_path / "league.sqlite").touch(mode=0o000)
+
+    code = main(monkeypatch, *arguments(tmp_path / "league.sqlite", tmp_path))
+    error = capsys.readouterr().err
+
+    assert code == 2
+    assert "cannot be read: Permission denied" in error
+    assert "2_build_db" not in error
+
+
+def test_a_mode_that_is_none_is_named_with_its_variable(league_db, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TENSORCACHE_MODE", "nonsense")
+
+    code = main(monkeypatch, *arguments(league_db, tmp_path))
+    error = capsys.readouterr().err
+
+    assert code == 2
+    assert error.startswith("error: TENSORCACHE_MODE: mode 'nonsense': use one of rw")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the disk is read-only")],
+)
+def test_a_disk_that_takes_no_outputs_is_one_line_and_exit_3(
+    league_db, tmp_path, monkeypatch, capsys, number, said
+):
+    real = os.replace
+
+    def refusing(source, target):
+        if str(target).endswith("model_a.safetensors"):
+            raise OSError(number, os.strerror(number), source)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refusing)
+    outputs = f"paths.outputs={tmp_path / 'out'}"
+
+    code = main(monkeypatch, *arguments(league_db, tmp_path, outputs, "training.n_folds=1"))
+    error = capsys.readouterr().err
+
+    assert code == 3
+    assert error.startswith(f"error: paths.outputs: '{tmp_path / 'out'}/model_a.safetensors': ")
+    assert said in error
+    assert error.count("\n") == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["split_info.json"]
+
+
+def test_ctrl_c_is_one_line_and_exit_130(league_db, tmp_path):
+    outputs = f"paths.outputs={tmp_path / 'out'}"
+    options = arguments(league_db, tmp_path, outputs, "model_a.epochs=100000")
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not (tmp_path / "out/split_info.json").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+
+    assert (process.returncode, error) == (130, "interrupted\n")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["split_info.json"]
+    with tensorcache.open(tmp_path / "cache") as cache:
+        assert cache.verify(deep=True) == []
 
 
 @pytest.mark.skipif("NBA_DATA_DIR" not in os.environ, reason="needs the real logs: NBA_DATA_DIR")

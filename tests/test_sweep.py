@@ -1,5 +1,6 @@
 """scripts/sweep_hparams.py: trials are real processes of script 3."""
 
+import errno
 import json
 import os
 import runpy
@@ -112,7 +113,9 @@ def test_the_results_are_printed_as_plain_lines_where_there_is_no_terminal(swept
         ("grid: {model_a.epochs: [1, many]}", "trial 2 {'model_a.epochs': 'many'}: model_a.epochs"),
         ("config: nowhere.yaml\ngrid: {model_a.epochs: [1]}", "is no list of files"),
         ("config: [nowhere.yaml]\ngrid: {model_a.epochs: [1]}", "'nowhere.yaml' cannot be read"),
-        ("grid: [", "not readable as YAML"),
+        ("grid: [", "not readable as YAML: expected the node content"),
+        ("grid: {paths.outputs: [a, b]}", "paths.outputs is each trial's own folder"),
+        ("grid: {paths: [{outputs: a}]}", "paths.outputs is each trial's own folder"),
     ],
 )
 def test_a_wrong_sweep_is_one_line_and_exit_2_and_nothing_is_written(
@@ -128,6 +131,34 @@ def test_a_wrong_sweep_is_one_line_and_exit_2_and_nothing_is_written(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_that_is_not_there_is_called_a_sweep(tmp_path, monkeypatch, capsys):
+    code = main(monkeypatch, "--sweep", str(tmp_path / "none.yaml"))
+
+    assert code == 2
+    assert capsys.readouterr().err.startswith(f"error: sweep '{tmp_path / 'none.yaml'}' cannot be")
+
+
+def test_a_full_disk_is_one_line_and_exit_3_and_nothing_stays(tmp_path, monkeypatch, capsys):
+    real = Path.write_text
+
+    def refusing(path, *text, **options):
+        if "combo_0002" in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, *text, **options)
+
+    grid = sweep_file(tmp_path, {"model_a.epochs": [1, 2]})
+    monkeypatch.setattr(Path, "write_text", refusing)
+
+    code = main(monkeypatch, "--sweep", grid, "--outputs", str(tmp_path), "--batch-id", "b1")
+
+    folder = tmp_path / "sweeps/b1"
+    assert code == 3
+    assert capsys.readouterr().err == (
+        f"error: outputs: '{folder}': the disk is full: make room, or name another\n"
+    )
+    assert not folder.exists()
 
 
 def test_a_batch_is_never_written_over(tmp_path, monkeypatch, capsys):

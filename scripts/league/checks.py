@@ -35,7 +35,7 @@ def check(frames: Frames, ranges: Ranges | None = None) -> None:
         BadLeague: with the rows that are wrong.
     """
     _teams(frames["teams"])
-    _keys(frames)
+    check_keys(frames)
     _ids(frames)
     _games(frames)
     _counts(frames)
@@ -66,7 +66,12 @@ def _teams(teams: pd.DataFrame) -> None:
     )
 
 
-def _keys(frames: Frames) -> None:
+def check_keys(frames: Frames) -> None:
+    """Refuse rows that go by the same key.
+
+    Raises:
+        BadLeague: with all of them.
+    """
     for name in FILES:
         key = ["game_id", "player_id"] if name == "player_game_logs" else FILES[name].key
         frame = frames[name]

@@ -9,6 +9,7 @@ file by its stat need not read it again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import os
 import sqlite3
@@ -91,17 +92,23 @@ def build(
 
     Raises:
         BadLeague: what is at `path` is no database, or somebody is at work in it.
+        OSError: it cannot be written, or the disk is full.
     """
     path = Path(os.path.realpath(path))  # a link is followed, not replaced
     refuse_if_in_use(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".league-") as folder:
         aside = Path(folder, path.name)
-        with contextlib.closing(_connect(aside)) as connection:
-            for name in TABLES:
-                step(name)
-                _fill(connection, name, parts[name])
-            connection.commit()
+        try:
+            with contextlib.closing(_connect(aside)) as connection:
+                for name in TABLES:
+                    step(name)
+                    _fill(connection, name, parts[name])
+                connection.commit()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         if path.exists() and filecmp.cmp(aside, path, shallow=False):
             return False
         sync(aside)

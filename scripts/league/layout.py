@@ -88,23 +88,29 @@ class BadLeague(ValueError):
         self.rows = rows
 
 
-def read(folder: Path) -> tuple[dict[str, pd.DataFrame], str]:
+def read(
+    folder: Path, *, remedy: str = "get all five files with scripts/1_get_data.py"
+) -> tuple[dict[str, pd.DataFrame], str]:
     """The five frames by name, and their label: REAL or SIMULATED.
+
+    `remedy` is told where the directory or a file is missing.
 
     Raises:
         BadLeague: a file is missing or unreadable, a column is missing or of another kind, a key
             is null, or the files do not belong together.
     """
     if not folder.is_dir():
-        raise BadLeague(f"no directory {str(folder)!r}: get the logs with scripts/1_get_data.py")
-    tables = {name: _read_file(folder / f"{name}.parquet", file) for name, file in FILES.items()}
+        raise BadLeague(f"no directory {str(folder)!r}: {remedy}")
+    paths = {name: folder / f"{name}.parquet" for name in FILES}
+    for path in paths.values():
+        if not path.is_file():
+            raise BadLeague(f"{path} is missing: {remedy}")
+    tables = {name: _read_file(paths[name], file) for name, file in FILES.items()}
     frames = {name: table.to_pandas(date_as_object=False) for name, table in tables.items()}
     return frames, _label(tables)
 
 
 def _read_file(path: Path, file: File) -> pa.Table:
-    if not path.is_file():
-        raise BadLeague(f"{path} is missing: get all five files with scripts/1_get_data.py")
     try:
         schema = pq.read_schema(path)
         for column, kind in file.columns.items():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pandas as pd
+from disk import BadDisk
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -54,11 +55,15 @@ def table(frame: pd.DataFrame, title: str) -> None:
     Console().print(drawn)
 
 
-def refuse(error: BadLeague | OSError) -> None:
-    """Say on stderr what is wrong in one line, and show the first of the wrong rows."""
+def refuse(error: BadLeague | BadDisk | OSError) -> int:
+    """Say on stderr what is wrong in one line, and show the first of the wrong rows.
+
+    Returns the exit code: 3 for a disk that is full or read-only, 2 for wrong use.
+    """
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     rows = getattr(error, "rows", None)
     if rows is not None:
         print(rows.head(SHOWN_ROWS).to_string(index=False), file=sys.stderr)
         if len(rows) > SHOWN_ROWS:
             print(f"... and {len(rows) - SHOWN_ROWS} more rows", file=sys.stderr)
+    return 3 if isinstance(error, BadDisk) else 2

@@ -186,7 +186,7 @@ def load_config(files: Iterable[str | Path], settings: Iterable[str] = ()) -> Co
         merged = merge(merged, read_yaml(file))
     for setting in settings:
         dotted, equals, value = setting.partition("=")
-        if not equals:
+        if not equals or not all(dotted.split(".")):
             raise BadInput(f"--set {setting!r}: not of the form key.path=value")
         merged = merge(merged, nested(dotted, parse_yaml(value, f"--set {setting!r}")))
     return check_config(merged)
@@ -250,8 +250,8 @@ def nested(dotted: str, value: Any) -> dict[str, Any]:
     return {first: nested(rest, value) if dot else value}
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+def read_yaml(path: str | Path, what: str = "config") -> dict[str, Any]:
+    """The mapping in a YAML file; `what` the file is, for a refusal.
 
     Raises:
         BadInput: no such file, not YAML, a key twice, or not a mapping.
@@ -259,12 +259,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"config {str(path)!r} cannot be read: {_reason(error)}") from None
-    values = parse_yaml(text, f"config {str(path)!r}")
+        raise BadInput(f"{what} {str(path)!r} cannot be read: {_reason(error)}") from None
+    values = parse_yaml(text, f"{what} {str(path)!r}")
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise BadInput(f"config {str(path)!r}: holds {values!r:.80}, not keys with values")
+        raise BadInput(f"{what} {str(path)!r}: holds {values!r:.80}, not keys with values")
     return values
 
 
@@ -277,7 +277,7 @@ def parse_yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506  # _Loader is a SafeLoader
     except yaml.YAMLError as error:
-        raise BadInput(f"{where}: not readable as YAML: {' '.join(str(error).split())}") from None
+        raise BadInput(f"{where}: not readable as YAML: {_yaml_reason(error)}") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -320,11 +320,13 @@ def _one_line(error: ValidationError) -> str:
     first = complaints[0]
     path = ".".join(str(step) for step in first["loc"] if step not in _UNION_STEPS)
     if first["type"] == "extra_forbidden":
-        line = f"{path}: no such key{_meant(str(first['loc'][-1]), first['loc'][:-1])}"
+        line = f"{path}: no such key{meant(str(first['loc'][-1]), first['loc'][:-1])}"
     elif first["type"] == "missing":
         line = f"{path}: missing: config/defaults.yaml names it"
     elif first["type"] == "value_error":
         line = f"{path}: {first['ctx']['error']}" if path else str(first["ctx"]["error"])
+    elif first["type"] in ("model_type", "dict_type"):
+        line = f"{path}: {first['input']!r:.80} is not allowed: it holds keys, write {path}.KEY"
     elif first["type"] == "too_short":
         line = f"{path}: {first['input']!r:.80} is empty: name one at least"
     else:
@@ -334,7 +336,8 @@ def _one_line(error: ValidationError) -> str:
     return line if len(paths) == 1 else f"{line} (and {len(paths) - 1} more)"
 
 
-def _meant(name: str, at: tuple[int | str, ...]) -> str:
+def meant(name: str, at: tuple[int | str, ...] = ()) -> str:
+    """What a key that is none of those `at` a place may have meant, or else those it takes."""
     model: type[BaseModel] = Config
     for step in at:
         model = Season if step == "seasons" else model.model_fields[str(step)].annotation  # type: ignore[assignment]
@@ -342,6 +345,13 @@ def _meant(name: str, at: tuple[int | str, ...]) -> str:
             break
     close = difflib.get_close_matches(name, model.model_fields, n=1)
     return f": did you mean {close[0]}?" if close else f": it takes {', '.join(model.model_fields)}"
+
+
+def _yaml_reason(error: yaml.YAMLError) -> str:
+    """What PyYAML found, and where, without its quotes of the text."""
+    mark = getattr(error, "problem_mark", None)
+    at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or getattr(error, 'reason', error)}{at}"
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from disk import writing
 from safetensors.torch import save
 from torch import Tensor
 
@@ -36,16 +37,13 @@ def clear(directory: str) -> None:
 
     Raises:
         BadInput: nothing can be written there.
+        BadDisk: the disk is full or read-only; so do all that write.
     """
-    try:
+    with writing(f"paths.outputs: {directory!r}", BadInput):
         os.makedirs(directory, exist_ok=True)
         for name in FILES:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(directory, name))
-    except OSError as error:
-        raise BadInput(
-            f"paths.outputs: {directory!r} cannot be written: {error.strerror}: name another"
-        ) from None
 
 
 def write_json(directory: str, name: str, values: Mapping[str, Any]) -> None:
@@ -81,8 +79,9 @@ def _write_aside(directory: str, name: str, write: Callable[[str], Any]) -> None
     path = os.path.join(directory, name)
     aside = f"{path}.{secrets.token_hex(4)}.part"
     try:
-        write(aside)
-        os.replace(aside, path)
+        with writing(f"paths.outputs: {path!r}", BadInput):
+            write(aside)
+            os.replace(aside, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
