@@ -1,0 +1,219 @@
+"""Every peer beside ours: the whole of docs/performance.md, from one run.
+
+    make bench          # python benchmarks/run.py: at most 40 minutes, 10 GB of disk
+    make bench-quick    # python benchmarks/run.py --quick: small payloads, at most 5 minutes
+
+Payload by payload, peer by peer: a peer writes, what it loads is compared with the payload once,
+then rounds of ours and it are timed, and its files are removed before the next. A peer that fails
+is a row with its error. The results are JSON; the page and its plot are made from them alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import figures
+import machine
+import page
+import payloads
+import plot
+import real
+import rounds
+import torch
+from peers import OURS, RAM, RIVALS
+
+REPO = Path(__file__).parents[1]
+EVERY = tuple(peer.name for peer in (RAM, *RIVALS))
+LONG = ("torch.load", "safetensors load_file", "lmdb")
+COLD = (
+    "torch.load",
+    "torch.load(mmap=True)",
+    "pickle 5 of numpy arrays",
+    "safetensors load_file",
+    "safetensors safe_open",
+    "TensorDict memmap, stacked",
+    "lmdb",
+)
+SHARED = tuple(name for name in COLD if not name.startswith("pickle"))
+
+
+class Plan(NamedTuple):
+    """A payload; how often it is loaded and written; which peers, and which of them also cold."""
+
+    payload: str
+    loads: int
+    writes: int
+    peers: tuple[str, ...] = EVERY
+    cold: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+
+
+FULL = (
+    Plan("100", 5, 5),
+    Plan("3000", 5, 5),
+    Plan("20000", 5, 5, cold=COLD, shared=SHARED),
+    Plan("large", 5, 1, cold=COLD),
+    Plan("100000", 3, 1, peers=LONG),
+    Plan("real", 5, 5),
+)
+QUICK = (
+    Plan("100", 3, 1),
+    Plan("3000", 3, 3, peers=(RAM.name, *LONG), shared=LONG),
+)
+
+
+def main():
+    asked = options()
+    torch.set_num_threads(1)
+    plans, needed = (QUICK, 2) if asked.quick else (FULL, 10)
+    to = asked.to or (REPO / "outputs" / "bench-quick" if asked.quick else REPO / "docs")
+    asked.scratch.mkdir(parents=True, exist_ok=True)
+    lacking = machine.lacking(asked.scratch, disk_gb=needed, memory_gb=needed)
+    if lacking:
+        print(f"bench: {lacking}", file=sys.stderr)
+        return 2
+    shutil.rmtree(asked.scratch)
+    started = time.perf_counter()
+    results = {"run": machine.described(asked.scratch.parent, quick=asked.quick), "rows": []}
+    try:
+        for plan in plans:
+            Bench(plan, asked.scratch / plan.payload, results, started).run()
+    finally:
+        shutil.rmtree(asked.scratch, ignore_errors=True)
+    results["run"]["seconds"] = time.perf_counter() - started
+    to.mkdir(parents=True, exist_ok=True)
+    where = to / "results.json" if asked.quick else REPO / "benchmarks" / "results.json"
+    where.write_text(page.dumped(results))
+    results = page.loaded(where)
+    (to / "performance.md").write_text(page.text(results))
+    plot.draw(results, to / "performance.svg")
+    print(f"bench: {results['run']['seconds'] / 60:.1f} minutes, see {to / 'performance.md'}")
+    return 0
+
+
+class Bench:
+    """One payload: rows are added to the results as they are known."""
+
+    def __init__(self, plan, folder, results, started):
+        self.plan, self.folder, self.started = plan, folder, started
+        self.results, self.rows = results, results["rows"]
+        self.ours = folder / "ours"
+        self.small = payloads.batches(10)
+
+    def run(self):
+        self.folder.mkdir(parents=True)
+        self.payload = self.made()
+        self.sum = payloads.checksum(self.payload)
+        self.say("made")
+        self.first_put()
+        for file, peers in self.families().items():
+            self.family(file, peers)
+            shutil.rmtree(self.folder / file, ignore_errors=True)
+        if self.plan.shared:
+            self.of_ours()
+        shutil.rmtree(self.folder)
+
+    def made(self):
+        if self.plan.payload != "real":
+            return payloads.make(self.plan.payload)
+        league = real.League(self.folder)
+        payload = league.payload()
+        self.results["real"] = league.hits(payload)
+        return payload
+
+    def first_put(self):
+        """Written by a process that has imported tensorcache and no more; then checked."""
+        put = rounds.write(OURS.writer, self.payload, self.ours)
+        rounds.check(OURS, self.payload, self.ours)
+        sizes = payloads.sizes(self.payload) | {"disk": rounds.folder_bytes(self.ours)}
+        self.row("payload", OURS, sizes=sizes, first_put=put)
+
+    def families(self):
+        """Peers by the file that writes what they load."""
+        families = {}
+        for peer in (RAM, *RIVALS):
+            if peer.name in self.plan.peers:
+                families.setdefault(peer.writer, []).append(peer)
+        return families
+
+    def family(self, file, peers):
+        try:
+            self.writes(file, peers)
+        except rounds.Failed as failed:
+            for peer in peers:
+                self.row("load", peer, error=f"write: {failed}")
+            return
+        for peer in peers:
+            try:
+                rounds.check(peer, self.payload, self.folder / file)
+                self.loads(file, peer, cold=False)
+                if peer.name in self.plan.cold:
+                    self.loads(file, peer, cold=True)
+                if peer.name in self.plan.shared:
+                    shared = figures.shared_memory(peer, self.folder / file)
+                    self.row("memory", peer, shared=shared)
+            except rounds.Failed as failed:
+                self.row("load", peer, error=str(failed))
+
+    def writes(self, file, peers):
+        pairs = []
+        for turn in range(self.plan.writes):
+            pair = {}
+            for who in ("ours", "peer")[:: 1 if turn % 2 else -1]:
+                writer = OURS.writer if who == "ours" else file
+                folder = self.folder / ("again" if who == "ours" else file)
+                shutil.rmtree(folder, ignore_errors=True)
+                pair[who] = rounds.write(writer, self.payload, folder, self.small)
+            pairs.append(pair)
+        shutil.rmtree(self.folder / "again")
+        disk = rounds.folder_bytes(self.folder / file)
+        for peer in peers:
+            self.row("write", peer, disk=disk, **by_step(pairs))
+
+    def loads(self, file, peer, *, cold):
+        pairs = []
+        for turn in range(self.plan.loads):
+            pair = rounds.load_pair(peer, self.folder / file, self.ours, turn=turn, cold=cold)
+            for who, times in pair.items():
+                total = times.pop("sum")
+                if abs(total - self.sum) > 1e-6 * abs(self.sum):
+                    raise rounds.Failed(f"{who}: the sums are {total}, not {self.sum}")
+            pairs.append(pair)
+        self.row("cold" if cold else "load", peer, **by_step(pairs))
+
+    def of_ours(self):
+        shared = figures.shared_memory(OURS, self.ours)
+        self.row("memory", OURS, shared=shared, access=figures.access(OURS, self.ours))
+
+    def row(self, what, peer, **values):
+        self.rows.append({"payload": self.plan.payload, "what": what, "peer": peer.name, **values})
+        self.say(f"{what} {peer.name} {values.get('error', '')}")
+
+    def say(self, what):
+        minutes = (time.perf_counter() - self.started) / 60
+        print(f"{minutes:5.1f} min  {self.plan.payload}: {what}", flush=True)
+
+
+def by_step(pairs):
+    """Rounds as lists: {"ours_seconds": {"open": [...]}, "peer_seconds": {...}}."""
+    return {
+        f"{who}_seconds": {step: [pair[who][step] for pair in pairs] for step in pairs[0][who]}
+        for who in ("ours", "peer")
+    }
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small payloads, fewer rounds")
+    parser.add_argument("--scratch", type=Path, default=REPO / "data" / "bench", metavar="DIR")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="where the page goes: docs/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
