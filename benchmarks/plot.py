@@ -6,13 +6,13 @@ from statistics import median
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-from peers import OURS, RAM
+from peers import OURS, RAM, TORCH
 from ratios import ours_in, rows_of
 
 COUNTS = ("100", "3000", "20000", "100000")
 COLOURS = {
     OURS.name: "#0b6e4f",
-    "torch.load": "#c8553d",
+    TORCH.name: "#c8553d",
     "safetensors load_file": "#3d5a80",
     "lmdb": "#8d6a9f",
 }

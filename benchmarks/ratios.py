@@ -21,25 +21,21 @@ def row_of(results, **asked):
 
 
 def pairs(row, step):
-    """The peer's seconds by ours, round by round."""
-    both = zip(row["peer_seconds"][step], row["ours_seconds"][step], strict=True)
-    return [theirs / ours for theirs, ours in both]
-
-
-def ratio(results, payload, peer, step, what="load"):
-    """The median of the rounds' ratios, peer by ours; None where it was not measured."""
-    row = row_of(results, payload=payload, peer=peer, what=what)
-    return None if row is None or "error" in row else median(pairs(row, step))
+    """The peer's seconds by ours, round by round; none where it was written alone."""
+    ours = row["ours_seconds"][step] if "ours_seconds" in row else []
+    return [one / other for one, other in zip(row["peer_seconds"][step], ours, strict=bool(ours))]
 
 
 def ours_in(results, payload, step, what="load"):
     """Seconds of ours in all the rounds of a payload."""
     rows = rows_of(results, payload=payload, what=what)
-    return [one for row in rows if "error" not in row for one in row["ours_seconds"][step]]
+    return [one for row in rows if "ours_seconds" in row for one in row["ours_seconds"][step]]
 
 
 def shown(ratios):
-    """A median with its least and most."""
+    """A median with its least and most; "" of none."""
+    if not ratios:
+        return ""
     return f"{number(median(ratios))} [{number(min(ratios))}-{number(max(ratios))}]"
 
 

@@ -1,9 +1,9 @@
-"""Rounds: ours and a peer, one after the other under the same load, taking turns to be first.
+"""Rounds: ours and some peers, one after the other, taking turns to be first.
 
-Every load is a process of its own that has just started. The two of a round are started together
-and import side by side; then one loads while the other waits, so a round costs the time of one
-import. Writes happen in forked children of the process that made the payload. A ratio is taken
-within a round, so that what disturbs the machine disturbs both.
+Every load is a process of its own that has just started. Those of a round start together, import
+while nothing is timed, and then load while the others wait. Writes happen in forked children of
+the process that made the payload. A ratio is taken within a round, so that what disturbs the
+machine disturbs both.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 
 import payloads
 import torch
-from peers import OURS, import_peer
+from peers import import_peer
 
 HERE = Path(__file__).parent
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 45  # for each step of a peer
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
@@ -37,7 +37,7 @@ class Failed(Exception):
     """What a peer could not do, in one line."""
 
 
-def in_child(do, *args, limit_seconds=LIMIT_SECONDS):
+def in_child(do, *args, limit=LIMIT_SECONDS):
     """What `do(*args)` gives, in a forked child: it has the payload, and leaves nothing behind.
 
     Raises:
@@ -49,8 +49,8 @@ def in_child(do, *args, limit_seconds=LIMIT_SECONDS):
     child.start()
     send.close()
     try:
-        there = receive.poll(limit_seconds)
-        worked, answer = receive.recv() if there else (False, f"not done in {limit_seconds} s")
+        there = receive.poll(limit)
+        worked, answer = receive.recv() if there else (False, f"not done in {limit} s")
     except EOFError:
         child.join()
         worked, answer = False, f"killed by {signal.Signals(-child.exitcode).name}"
@@ -73,14 +73,14 @@ def one_line(text):
     return " ".join(text.split())[:160]
 
 
-def write(file, payload, folder, small=None):
+def write(file, payload, folder, small=None, limit=LIMIT_SECONDS):
     """Write a payload durably, in a forked child: seconds, and the peak of memory meanwhile.
 
     `small`: a payload that is written first, so that all is imported and has run once.
     """
     folder.mkdir(parents=True)
     os.sync()  # what was removed before is no part of this
-    return in_child(_write, file, payload, folder, small)
+    return in_child(_write, file, payload, folder, small, limit=limit)
 
 
 def _write(file, payload, folder, small):
@@ -177,28 +177,36 @@ def _differences(peer, payload, folder):
     return payloads.differences(payload, getattr(module, peer.load)(place))
 
 
-def load_pair(peer, folder, ours, *, turn, cold=False):
-    """One round: {"ours": seconds of each step, "peer": the same}.
+def load_round(places, *, turn, cold=False, limit=LIMIT_SECONDS):
+    """Every peer of `places` ({peer: folder}) loads once; by peer its seconds, or how it failed.
 
-    Raises:
-        Failed: one of them could not.
+    The processes start together, and import while nothing is timed.
     """
-    places = {"peer": (peer, folder), "ours": (OURS, ours)}
-    order = list(places) if turn % 2 else list(places)[::-1]
-    started = {who: start("load", *places[who]) for who in order}
-    times = {}
+    peers = list(places)
+    peers = peers[turn % len(peers) :] + peers[: turn % len(peers)]
+    started = {peer: start("load", peer, places[peer]) for peer in peers}
+    outcome = {}
     try:
-        for who in order:
-            wait_for(started[who], "ready")
-        for who in order:
-            if cold:
-                drop(places[who][1])
-            times[who] = finish(started[who])
+        for peer, process in started.items():
+            outcome[peer] = attempt(wait_for, process, "ready")
+        for peer, process in started.items():
+            if not isinstance(outcome[peer], Failed):
+                if cold:
+                    drop(places[peer])
+                outcome[peer] = attempt(finish, process, limit)
     finally:
         for process in started.values():
             process.kill()
             process.wait()
-    return times
+    return outcome
+
+
+def attempt(do, *args):
+    """What it gives, or the Failed that it raises."""
+    try:
+        return do(*args)
+    except Failed as failed:
+        return failed
 
 
 def start(what, peer, folder):
@@ -225,12 +233,12 @@ def wait_for(process, word):
         raise Failed(why(process, process.stderr.read()))
 
 
-def finish(process):
+def finish(process, limit=LIMIT_SECONDS):
     """Tell it to load; its seconds."""
     try:
-        said, complained = process.communicate("go\n", LIMIT_SECONDS)
+        said, complained = process.communicate("go\n", limit)
     except subprocess.TimeoutExpired:
-        raise Failed(f"not done in {LIMIT_SECONDS} s") from None
+        raise Failed(f"not done in {limit} s") from None
     if process.returncode or not said.strip():
         raise Failed(why(process, complained))
     return json.loads(said)

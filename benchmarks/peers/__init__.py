@@ -34,10 +34,11 @@ class Peer(NamedTuple):
 
 OURS = Peer("tensorcache", "ours")
 RAM = Peer("in memory already", "in_memory")
+TORCH = Peer("torch.load(weights_only=False)", "torch_save")
 RIVALS = (
-    Peer("torch.load", "torch_save"),
-    Peer("torch.load(weights_only=False)", "torch_save", "load_unsafely"),
-    Peer("torch.load(mmap=True)", "torch_save", "load_mapped"),
+    TORCH,
+    Peer("torch.load()", "torch_save", "load_safely"),
+    Peer("torch.load(weights_only=False, mmap=True)", "torch_save", "load_mapped"),
     Peer("pickle 5 of numpy arrays", "pickle_5"),
     Peer("joblib", "joblib_dump"),
     Peer("joblib(mmap_mode='c')", "joblib_dump", "load_mapped"),

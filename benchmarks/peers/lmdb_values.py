@@ -31,7 +31,7 @@ def write(payload, folder):
 
 def load(folder):
     lengths = json.loads((folder / "lengths.json").read_text())
-    env = lmdb.open(str(folder / "lmdb"), readonly=True, lock=False, readahead=False)
+    env = lmdb.open(str(folder / "lmdb"), readonly=True, lock=False)
     txn = env.begin(buffers=True)
     return {name: Values(txn, name, length) for name, length in lengths.items()} | lists_in(folder)
 

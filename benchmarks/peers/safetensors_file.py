@@ -12,9 +12,19 @@ from peers.named import by_name, sections, shape_of
 
 
 def write(payload, folder):
-    save_file(by_name(payload), folder / "tensors.safetensors")
+    save_file(parted(by_name(payload)), folder / "tensors.safetensors")
     (folder / "shape.json").write_text(json.dumps(shape_of(payload)))
     write_lists(payload, folder)
+
+
+def parted(tensors):
+    """Copies of tensors that lie there under two names: save_file refuses them."""
+    seen = set()
+    for name, tensor in tensors.items():
+        if tensor.data_ptr() in seen:
+            tensors[name] = tensor.clone()
+        seen.add(tensor.data_ptr())
+    return tensors
 
 
 def load(folder):
