@@ -90,6 +90,11 @@ def pack(columns: Iterable[Column]) -> list[list[Column]]:
     return shards
 
 
+def size_bytes(columns: Sequence[Column]) -> int:
+    """The bytes of a shard of these columns."""
+    return len(_header(columns)) + sum(column.size_bytes for column in columns)
+
+
 def write(columns: Sequence[Column], sink: Callable[[Any], object]) -> Piece:
     """Write one shard into `sink` (which takes bytes-like buffers); its digest and size."""
     head = _header(columns)

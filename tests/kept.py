@@ -16,7 +16,7 @@ class Kept:
         self.contents = column.write(self.laid, self._add)
         self.shards = {}
 
-    def _add(self, _kind, write):
+    def _add(self, _kind, _size_bytes, write):
         data = bytearray()
         piece = write(data.extend)
         self.pieces[piece.digest] = memoryview(data)

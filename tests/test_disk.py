@@ -139,7 +139,7 @@ def published(root, key=KEYS[0], data=b"[1]"):
     with disk.locked(root):
         pass
     staging = disk.stage(root)
-    piece = staging.add("document", write)
+    piece = staging.add("document", len(data), write)
     manifest = Manifest(
         key=key, identity=TEXTS.get(key, "{}"), is_dict=False, sections={}, shards=(),
         documents=(piece,), sources=(), created_at=0.0, build_seconds=0.0, host="", tools={},

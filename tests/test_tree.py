@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import math
 import struct
 import zoneinfo
@@ -15,6 +16,7 @@ import pytest
 from exact import identical
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leaves import Leaf, are_leaves, is_leaf, never, no_leaf
 
 from tensorcache import tree
 from tensorcache.errors import EntryCorrupt
@@ -23,13 +25,9 @@ BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NIGHT = dt.datetime.fromisoformat("2020-10-25T02:30:00.000001")
 
 
-def no_leaf(_value, _path):
-    return False
-
-
 def packed(value):
     """A plain value as it stands in a structure."""
-    _, [section] = tree.split({"s": {"v": value}}, no_leaf)
+    _, [section] = tree.split({"s": {"v": value}}, no_leaf, never)
     return tree.pack(section.tree["v"])
 
 
@@ -170,14 +168,73 @@ def test_any_value_comes_back_exactly(value):
 @settings(max_examples=100, deadline=None)
 @given(st.lists(VALUES, max_size=40))
 def test_a_list_is_one_skeleton_or_a_row_for_each_element(values):
-    _, [section] = tree.split({"s": values}, no_leaf)
+    _, [section] = tree.split({"s": values}, no_leaf, never)
     [layout] = section.layouts
 
-    rows = layout.skeletons
-    if len(rows) == 1:
-        rows = rows * layout.length
+    document = layout.document
+    rows = [document[begin:end] for begin, end in itertools.pairwise([0, *layout.ends])]
     assert identical([tree.unpack(row) for row in rows], values)
-    assert identical(tree.unpack_rows(b"".join(rows), len(rows)), values)
+    assert identical(tree.unpack_rows(document, layout.length), values)
+    assert layout.skeleton == (rows[0] if len({bytes(row) for row in rows}) == 1 else None)
+
+
+def long(kinds, length=600):
+    """A list longer than what is looked at together, of a few kinds that take turns."""
+    return [kinds[n * len(kinds) // length] for n in range(length)]
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [{"a": 1}, {"a": 1, "b": [2, {"c": None}]}],  # plain throughout
+        [{"a": [1]}, {"a": (1,)}, {"a": [1]}],  # plain, but for a run in the middle
+        [{"a": {1: "x"}}, {"a": {"1": "x"}}],
+        [[[1]], [{2}], [1 << 80], ["\u00e9"], [b"x"]],
+        [5, None, 2.5, {}, [], ""],
+    ],
+    ids=str,
+)
+def test_a_long_list_is_exact_whatever_its_elements_lie_beside(kinds):
+    values = long(kinds)
+    _, [section] = tree.split({"s": values}, no_leaf, never)
+    [layout] = section.layouts
+
+    assert identical(tree.unpack_rows(layout.document, layout.length), values)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"x": Leaf(), "y": {"z": Leaf()}},
+        {"y": {"z": Leaf()}, "x": Leaf()},
+        {"x": Leaf(), "y": {"z": Leaf(), "w": Leaf()}},
+        {"x": Leaf(), "y": {"z": 5}},
+        {"x": Leaf()},
+        {"x": Leaf(), "y": {7: Leaf()}},
+        {"x": Leaf(), "y": [Leaf()]},
+        Leaf(),
+        {},
+    ],
+    ids=["alike", "order", "more", "plain", "fewer", "odd key", "list", "bare", "empty"],
+)
+@pytest.mark.parametrize("place", [0, 1, 255, 256, 599])
+def test_elements_of_tensors_are_told_from_those_that_only_look_alike(other, place):
+    values = [{"x": Leaf(), "y": {"z": Leaf()}} for _ in range(600)]
+    values[place] = other
+    _, [section] = tree.split({"s": values}, is_leaf, are_leaves)
+    [layout] = section.layouts
+    by_place = {
+        (number, element): leaf
+        for number, field in enumerate(layout.fields)
+        for element, leaf in zip(field.which, field.leaves, strict=True)
+    }
+    ends = itertools.pairwise([0, *layout.ends])
+
+    again = [
+        tree.unpack(layout.document[begin:end], lambda n, at=element: by_place[n, at])
+        for element, (begin, end) in enumerate(ends)
+    ]
+    assert again == values
 
 
 # The ext codes: frozen, and never used for anything else.
@@ -216,10 +273,10 @@ def test_ext_codes_are_frozen(value, code):
 
 def test_places_of_columns_are_ext_code_1():
     leaf = object()
-    _, [section] = tree.split({"s": [(leaf, 5)]}, lambda value, _: value is leaf)
+    _, [section] = tree.split({"s": [(leaf, 5)]}, lambda value, _: value is leaf, never)
     [layout] = section.layouts
 
-    assert layout.skeletons[0].hex() == "c70502" + "92" + "d40100" + "05"
+    assert layout.skeleton.hex() == "c70502" + "92" + "d40100" + "05"
 
 
 def test_any_msgpack_reader_gets_the_plain_values():

@@ -18,15 +18,12 @@ import pandas as pd
 import pytest
 import torch
 from exact import identical
+from leaves import never, no_leaf
 
 from tensorcache import tree
 from tensorcache.errors import UnstorableValue
 
 NIGHT = dt.datetime.fromisoformat("2020-10-25T02:30:00.000001")
-
-
-def no_leaf(_value, _path):
-    return False
 
 
 class Colour(enum.Enum):
@@ -141,6 +138,7 @@ def test_what_cannot_be_stored_is_refused_with_path_and_remedy(cache, root, valu
     for payload, path in [
         ({"metas": {"list": [0, {"x": value}]}}, "payload['metas']['list'][1]['x']"),
         ({"metas": [{"x": 0}, {"x": (0, value)}]}, "payload['metas'][1]['x'][1]"),
+        ({"metas": [{"x": 0}, {"x": [0, value]}]}, "payload['metas'][1]['x'][1]"),
     ]:
         with pytest.raises(UnstorableValue) as refused:
             cache.put(key, payload)
@@ -155,18 +153,27 @@ def test_what_cannot_be_stored_is_refused_with_path_and_remedy(cache, root, valu
 
 def test_a_payload_that_is_itself_refused_is_named():
     with pytest.raises(UnstorableValue, match=r"^payload: a builtins\.object"):
-        tree.split(object(), no_leaf)
+        tree.split(object(), no_leaf, never)
 
 
 def test_the_path_of_an_odd_key_names_the_key():
     with pytest.raises(UnstorableValue, match=r"^payload\['s'\]\[7\]\['x'\]"):
-        tree.split({"s": {7: {"x": object()}}}, no_leaf)
+        tree.split({"s": {7: {"x": object()}}}, no_leaf, never)
 
 
 @pytest.mark.parametrize("kind", [list, tuple, dict])
 def test_depth_has_its_limit(kind):
     # The payload is a level, its section the next.
-    _, [section] = tree.split({"s": {"v": nested(31, kind)}}, no_leaf)
+    _, [section] = tree.split({"s": {"v": nested(31, kind)}}, no_leaf, never)
     assert identical(tree.unpack(tree.pack(section.tree)), {"v": nested(31, kind)})
     with pytest.raises(UnstorableValue, match="nested deeper than 32"):
-        tree.split({"s": {"v": nested(32, kind)}}, no_leaf)
+        tree.split({"s": {"v": nested(32, kind)}}, no_leaf, never)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, dict])
+def test_depth_has_its_limit_in_a_long_list_too(kind):
+    _, [section] = tree.split({"s": [1, nested(31, kind)]}, no_leaf, never)
+    [layout] = section.layouts
+    assert identical(tree.unpack_rows(layout.document, 2), [1, nested(31, kind)])
+    with pytest.raises(UnstorableValue, match="nested deeper than 32"):
+        tree.split({"s": [1, nested(32, kind)]}, no_leaf, never)

@@ -324,7 +324,7 @@ def _kept(laid: Any, manifest: Manifest, key: Key | None, why: str, *, clone: bo
 
     pieces: dict[str, memoryview] = {}
 
-    def add(_kind: str, write: Callable[[column.Sink], Piece]) -> Piece:
+    def add(_kind: str, _size_bytes: int, write: Callable[[column.Sink], Piece]) -> Piece:
         data = bytearray()
         piece = write(data.extend)
         pieces[piece.digest] = memoryview(data)

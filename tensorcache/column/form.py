@@ -8,7 +8,8 @@ arrays.
 
 from __future__ import annotations
 
-import contextlib
+import operator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,7 +105,7 @@ def is_leaf(value: Any, path: Path) -> bool:
     """
     kind = type(value)
     if kind is torch.Tensor:
-        why = _why_not(value)
+        why = _why_not(*_traits(value))
         if why:
             refuse(path, f"a tensor that is {why}", "store its dense parts")
         return True
@@ -119,28 +120,44 @@ def is_leaf(value: Any, path: Path) -> bool:
     return False
 
 
-def _why_not(tensor: torch.Tensor) -> str | None:
-    if tensor.is_nested:
+def are_leaves(values: Sequence[Any]) -> bool:
+    """Whether all are tensors that `is_leaf` lets pass; what they have in common is judged once."""
+    kinds = set(map(type, values))
+    if kinds == {torch.Tensor}:
+        return not any(_why_not(*traits) for traits in set(map(_traits, values)))
+    if kinds == {np.ndarray}:
+        return all(_form_of_numpy(dtype) for dtype in {value.dtype for value in values})
+    return False
+
+
+_traits = operator.attrgetter("layout", "dtype", "is_nested", "is_meta")
+
+
+def _why_not(layout: Any, dtype: torch.dtype, is_nested: bool, is_meta: bool) -> str:
+    if is_nested:
         return "nested"
-    if tensor.layout is not torch.strided:
-        return f"sparse ({tensor.layout})"
-    if tensor.dtype not in _OF_TORCH:
-        return f"of dtype {tensor.dtype}"
-    if tensor.is_meta:
+    if layout is not torch.strided:
+        return f"sparse ({layout})"
+    if dtype not in _OF_TORCH:
+        return f"of dtype {dtype}"
+    if is_meta:
         return "on the meta device, without data"
-    return None
+    return ""
 
 
 def array_of(leaf: Any) -> np.ndarray[Any, Any]:
     """The items of a leaf as a C-contiguous array of its form's numpy dtype: a view if it can."""
-    if isinstance(leaf, np.ndarray):
+    if type(leaf) is np.ndarray:
         # safetensors 0.8.0 would store strided arrays wrongly; and the order is ours to decide
         return leaf if leaf.flags.c_contiguous else leaf.copy(order="C")
-    form = _OF_TORCH[leaf.dtype]
-    if form.torch is None and leaf.is_contiguous():
-        with contextlib.suppress(RuntimeError, TypeError):  # on a device, lazy, or of a graph
+    if leaf.is_contiguous():
+        try:
             plain: np.ndarray[Any, Any] = leaf.numpy()
+        except (RuntimeError, TypeError):
+            pass  # on a device, lazy, of a graph, or of a dtype that numpy lacks
+        else:
             return plain
+    form = _OF_TORCH[leaf.dtype]
     tensor = leaf.detach().resolve_conj().resolve_neg().cpu().contiguous()
     if form.torch is not None:
         tensor = tensor.view(_STAND_IN[form.numpy.itemsize])

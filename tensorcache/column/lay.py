@@ -9,15 +9,17 @@ the path alone, never from a namespace or key, so that equal columns make equal 
 from __future__ import annotations
 
 import math
+from array import array
 from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
 
 from tensorcache import tree
-from tensorcache.column.form import Form, array_of, bytes_of, form_of, is_leaf
+from tensorcache.column.form import Form, are_leaves, array_of, bytes_of, form_of, is_leaf
 
 MAX_TRAILING_SHAPES = 16
+COPIED_BYTES = 64 << 10
 
 _PLAIN_STEP = frozenset(map(chr, range(0x20, 0x7F))) - frozenset("/#%~")
 
@@ -51,14 +53,14 @@ class Reference(NamedTuple):
 
 
 class _Field:
-    """References to columns, in order of first use, and one cell per leaf."""
+    """References to columns, in order of first use, and a cell (reference, first, rows) a leaf."""
 
     def __init__(self, base: str, *, flat: bool) -> None:
         self.base = base
         self.flat = flat  # more than 16 trailing shapes: one 1-d column per dtype
         self.references: dict[Reference, int] = {}
         self.own: dict[tuple[str, tuple[int, ...]], LaidColumn] = {}
-        self.cells: list[tuple[int, int, int]] = []
+        self.cells = array("q")
 
     def column(self, form: Form, trailing: tuple[int, ...]) -> LaidColumn:
         """The field's own column of this dtype and trailing shape."""
@@ -126,9 +128,10 @@ def lay(payload: Any) -> Laid:
     Raises:
         UnstorableValue: something in it cannot be stored exactly; the message leads to it.
     """
-    is_dict, sections = tree.split(payload, is_leaf)
-    seen = _Seen()
-    return Laid(is_dict, [_lay_section(section, seen) for section in sections])
+    is_dict, sections = tree.split(payload, is_leaf, are_leaves)
+    seen: _Seen = {}
+    with tree.collector_paused():
+        return Laid(is_dict, [_lay_section(section, seen) for section in sections])
 
 
 def _lay_section(section: tree.Section, seen: _Seen) -> LaidSection:
@@ -137,7 +140,9 @@ def _lay_section(section: tree.Section, seen: _Seen) -> LaidSection:
     references: dict[Reference, int] = {}
     for hole in section.holes:
         field = _Field(base + _name(tree.steps_of(hole.path)), flat=False)
-        reference, first, rows = seen.place(hole.leaf, field)
+        _place([hole.leaf], field, seen)
+        _, first, rows = field.cells
+        (reference,) = field.references
         hole.place = references.setdefault(reference, len(references)), first, rows
         columns.extend(field.own.values())
     lists = []
@@ -148,9 +153,8 @@ def _lay_section(section: tree.Section, seen: _Seen) -> LaidSection:
             length = len(field_of.leaves) if layout.ordinals else layout.length
             fields.append(_lay_field(field_of, list_base, length, seen, columns))
         ends = None
-        if len(layout.skeletons) > 1:
-            sizes = np.fromiter(map(len, layout.skeletons), np.int64, len(layout.skeletons))
-            ends = Index(f"{list_base}#ends", np.cumsum(sizes))
+        if layout.length and layout.skeleton is None:
+            ends = Index(f"{list_base}#ends", np.array(layout.ends, np.int64))
         lists.append(LaidList(layout, fields, ends))
     return LaidSection(section.name, section.tree, list(references), columns, lists)
 
@@ -158,13 +162,10 @@ def _lay_section(section: tree.Section, seen: _Seen) -> LaidSection:
 def _lay_field(
     field: tree.Field, list_base: str, length: int, seen: _Seen, columns: list[LaidColumn]
 ) -> LaidField:
-    shapes = [tuple(leaf.shape) for leaf in field.leaves]
+    shapes = {leaf.shape for leaf in field.leaves}
     flat = len({shape[1:] for shape in shapes}) > MAX_TRAILING_SHAPES
     laid = _Field(list_base + _name(field.steps), flat=flat)
-    for leaf in field.leaves:
-        reference, first, rows = seen.place(leaf, laid)
-        place = laid.references.setdefault(reference, len(laid.references))
-        laid.cells.append((place, first, rows))
+    _place(field.leaves, laid, seen)
     columns.extend(laid.own.values())
     references, cells = laid.ordered()
     at = np.empty((length, 3), np.int64)
@@ -174,76 +175,75 @@ def _lay_field(
     shape = None
     if flat:
         padded = np.full((length, max(map(len, shapes))), -1, np.int64)
-        for row, dims in zip(which, shapes, strict=True):
-            padded[row, : len(dims)] = dims
+        for row, leaf in zip(which, field.leaves, strict=True):
+            padded[row, : leaf.ndim] = leaf.shape
         shape = Index(f"{laid.base}#shape", padded)
     return LaidField(field.steps, references, Index(f"{laid.base}#at", at), shape)
 
 
-class _Spot(NamedTuple):
-    """Where a leaf lies: its first row in a column."""
+def _place(leaves: list[Any], field: _Field, seen: _Seen) -> None:
+    """Give each leaf a cell of the field: in a column that has its bytes, else in a new row."""
+    lanes: dict[tuple[Any, ...], _Lane] = {}
+    for leaf in leaves:
+        is_array = type(leaf) is np.ndarray
+        traits = is_array, leaf.dtype, leaf.shape, not is_array and leaf.requires_grad
+        lane = lanes.get(traits)
+        if lane is None:
+            lane = lanes[traits] = _Lane(leaf, field, seen)
+        field.cells.extend(lane.place(leaf))
 
-    column: LaidColumn
-    first: int
-    leaf: Any
+
+# The distinct tensors of a payload by dtype, shape, trailing shape of their column, and hash:
+# in which column each lies, and at which row.
+_Spot = tuple[LaidColumn, int, Any]
+_Seen = dict[tuple[str, tuple[int, ...], tuple[int, ...]], dict[int, _Spot]]
 
 
-class _Seen:
-    """The distinct tensors of a payload, and where they lie."""
+class _Lane:
+    """The leaves of a field that may differ in their bytes alone."""
 
-    def __init__(self) -> None:
-        self._by_object: dict[int, list[_Spot]] = {}
-        self._by_bytes: dict[tuple[str, tuple[int, ...], bytes], list[_Spot]] = {}
-
-    def place(self, leaf: Any, field: _Field) -> tuple[Reference, int, int]:
-        """Where `leaf` lies: in a column that has it already, else at the end of the field's."""
+    def __init__(self, leaf: Any, field: _Field, seen: _Seen) -> None:
         shape = tuple(leaf.shape)
-        trailing = () if field.flat else shape[1:]
-        rows = math.prod(shape) if field.flat else (shape[0] if shape else 1)
-        spot = self._spot(leaf, shape, trailing, rows, field)
-        # A flat field counts items, also in a column that has rows.
-        first = spot.first * math.prod(spot.column.trailing) if field.flat else spot.first
+        self._field = field
+        self._form = form_of(leaf)
+        self._trailing = () if field.flat else shape[1:]
+        self._rows = math.prod(shape) if field.flat else (shape[0] if shape else 1)
+        self._own = seen.setdefault((self._form.name, shape, self._trailing), {})
+        # A flat field can also refer to columns that have rows; the other way round is no way.
+        self._in_rows = seen.get((self._form.name, shape, shape[1:]), {}) if field.flat else {}
         kind = "numpy" if isinstance(leaf, np.ndarray) else "torch"
         grad = kind == "torch" and leaf.requires_grad
-        scalar = not shape and not field.flat
-        return Reference(spot.column, kind, grad, scalar), first, rows
+        self._comes_back_as = kind, grad, not shape and not field.flat
+        self._references: dict[LaidColumn, int] = {}
 
-    def _spot(
-        self,
-        leaf: Any,
-        shape: tuple[int, ...],
-        trailing: tuple[int, ...],
-        rows: int,
-        field: _Field,
-    ) -> _Spot:
-        def fits(spot: _Spot) -> bool:
-            return field.flat or spot.column.trailing == trailing
-
-        of_object = self._by_object.setdefault(id(leaf), [])
-        spot = next(filter(fits, of_object), None)
-        if spot is not None:
-            return spot
+    def place(self, leaf: Any) -> tuple[int, int, int]:
+        """The cell of a leaf."""
         array = array_of(leaf)
-        form = form_of(leaf)
-        equal = self._by_bytes.setdefault((form.name, shape, _hash(array)), [])
-        for spot in filter(fits, equal):
-            if _same_bytes(array, array_of(spot.leaf)):
-                break
-        else:
-            column = field.column(form, trailing)
-            spot = _Spot(column, column.extend(leaf, rows), leaf)
-            equal.append(spot)
-        of_object.append(spot)
-        return spot
+        found = xxhash.xxh3_64_intdigest(array)  # type: ignore[arg-type]  # times have no `.data`
+        spot = self._own.get(found) or self._in_rows.get(found)
+        if spot is None or not (spot[2] is leaf or _same_bytes(array, array_of(spot[2]))):
+            column = self._field.column(self._form, self._trailing)
+            spot = column, column.extend(leaf, self._rows), leaf
+            self._own.setdefault(found, spot)  # of two with one hash the first stays
+        column, first, _ = spot
+        if self._field.flat:  # whose cells count items, also in a column that has rows
+            first *= math.prod(column.trailing)
+        return self._reference(column), first, self._rows
 
-
-def _hash(array: np.ndarray[Any, Any]) -> bytes:
-    return xxhash.xxh3_128_digest(bytes_of(array).data)
+    def _reference(self, column: LaidColumn) -> int:
+        number = self._references.get(column)
+        if number is None:
+            references = self._field.references
+            reference = Reference(column, *self._comes_back_as)
+            number = self._references[column] = references.setdefault(reference, len(references))
+        return number
 
 
 def _same_bytes(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
-    """The same dtype and shape are known; compared by the widest ints that fit."""
-    wide = np.dtype(f"u{math.gcd(one.nbytes, 8)}") if one.nbytes else np.dtype("u1")
+    """The same dtype and shape are known; small ones are compared fastest as copies."""
+    if one.nbytes <= COPIED_BYTES:
+        return one.tobytes() == other.tobytes()
+    wide = np.dtype(f"u{math.gcd(one.nbytes, 8)}")
     return bool((bytes_of(one).view(wide) == bytes_of(other).view(wide)).all())
 
 

@@ -7,7 +7,7 @@ of equal sections is equal too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +19,9 @@ from tensorcache.column.lay import Index, Laid, LaidColumn, LaidSection, Referen
 from tensorcache.manifest import Piece
 
 MAX_STRUCTURE_BYTES = 64 << 10  # a section's structure above this is a document
-BUFFER_BYTES = 4 << 20
+BUFFER_BYTES = 1 << 22
 Sink = Callable[[Any], object]
-Add = Callable[[str, Callable[[Sink], Piece]], Piece]
+Add = Callable[[str, int, Callable[[Sink], Piece]], Piece]
 
 
 class Contents(NamedTuple):
@@ -35,7 +35,7 @@ class Contents(NamedTuple):
 def _stored(column: LaidColumn) -> shard.Column:
     form = column.form
     shape = (column.rows, *column.trailing, *((2,) if form.pair else ()))
-    return shard.Column(column.name, form.stored, shape, lambda: _buffers(column.leaves), form.pair)
+    return shard.Column(column.name, form.stored, shape, lambda: _buffers(column), form.pair)
 
 
 def _stored_index(index: Index) -> shard.Column:
@@ -56,37 +56,44 @@ def _packed(reference: Reference) -> list[Any]:
     ]
 
 
-def _buffers(leaves: Iterable[Any]) -> Iterator[np.ndarray[Any, Any]]:
-    """The bytes of many leaves end to end, in few buffers, without a copy of the whole."""
-    buffer = np.empty(BUFFER_BYTES, np.uint8)
+def _buffers(column: LaidColumn) -> Iterator[np.ndarray[Any, Any]]:
+    """The rows of a column end to end, in few buffers, without a copy of the whole."""
+    buffer = np.empty(BUFFER_BYTES // column.form.numpy.itemsize, column.form.numpy)
+    some: list[np.ndarray[Any, Any]] = []
     filled = 0
-    for leaf in leaves:
-        rows = bytes_of(array_of(leaf))
-        if filled + rows.size > BUFFER_BYTES:
-            if filled:
-                yield buffer[:filled]
-            filled = 0
-            if rows.size > BUFFER_BYTES:
-                yield rows
-                continue
-        buffer[filled : filled + rows.size] = rows
+    for leaf in column.leaves:
+        rows = array_of(leaf)
+        if filled + rows.size > buffer.size:
+            yield from _together(some, buffer[:filled])
+            some, filled = [], 0
+        if rows.size > buffer.size:
+            yield bytes_of(rows)
+            continue
+        some.append(rows)
         filled += rows.size
-    if filled:
-        yield buffer[:filled]
+    yield from _together(some, buffer[:filled])
+
+
+def _together(
+    arrays: list[np.ndarray[Any, Any]], buffer: np.ndarray[Any, Any]
+) -> Iterator[np.ndarray[Any, Any]]:
+    if buffer.size:
+        np.concatenate(arrays, axis=None, out=buffer)
+        yield bytes_of(buffer)
 
 
 def write(laid: Laid, add: Add) -> Contents:
     """Write shards and documents, section by section.
 
-    `add(kind, write)` makes one piece of `kind` ("shard" or "document"): it calls `write` with a
-    sink and returns the piece that this made.
+    `add(kind, size_bytes, write)` makes one piece of `kind` ("shard" or "document"): it calls
+    `write` with a sink and returns the piece that this made.
     """
     sections: dict[str, bytes | str] = {}
     shards: dict[str, Piece] = {}
     documents: dict[str, Piece] = {}
 
-    def document(rows: list[bytes]) -> str:
-        piece = add("document", lambda sink: _write_document(rows, sink))
+    def document(rows: bytes | bytearray) -> str:
+        piece = add("document", len(rows), lambda sink: _write_document(rows, sink))
         documents[piece.digest] = piece
         return piece.digest
 
@@ -94,7 +101,7 @@ def write(laid: Laid, add: Add) -> Contents:
         in_shard = _write_shards(section, add, shards)
         structure = tree.pack(_structure(section, in_shard, document))
         if len(structure) > MAX_STRUCTURE_BYTES:
-            sections[section.name] = document([structure])
+            sections[section.name] = document(structure)
         else:
             sections[section.name] = structure
     return Contents(sections, tuple(shards.values()), tuple(documents.values()))
@@ -111,7 +118,8 @@ def _write_shards(section: LaidSection, add: Add, shards: dict[str, Piece]) -> d
             stored.append(_stored_index(laid.ends))
     in_shard: dict[str, str] = {}
     for group in shard.pack(stored):
-        piece = add("shard", lambda sink, group=group: shard.write(group, sink))  # type: ignore[misc]
+        size = shard.size_bytes(group)
+        piece = add("shard", size, lambda sink, group=group: shard.write(group, sink))  # type: ignore[misc]
         shards[piece.digest] = piece
         for column in group:
             in_shard[column.name] = piece.digest
@@ -121,7 +129,7 @@ def _write_shards(section: LaidSection, add: Add, shards: dict[str, Piece]) -> d
 
 
 def _structure(
-    section: LaidSection, in_shard: dict[str, str], document: Callable[[list[bytes]], str]
+    section: LaidSection, in_shard: dict[str, str], document: Callable[[bytearray], str]
 ) -> dict[str, Any]:
     def where(index: Index | None) -> list[str] | None:
         return [in_shard[index.name], index.name] if index else None
@@ -131,8 +139,8 @@ def _structure(
         lists.append(
             {
                 "length": layout.length,
-                "skeleton": layout.skeletons[0] if len(layout.skeletons) == 1 else None,
-                "document": document(layout.skeletons) if ends else None,
+                "skeleton": layout.skeleton,
+                "document": document(layout.document) if ends else None,
                 "ends": where(ends),
                 "ordinals": layout.ordinals,
                 "fields": [
@@ -153,12 +161,6 @@ def _structure(
     }
 
 
-def _write_document(rows: list[bytes], sink: Sink) -> Piece:
-    digest = blake3()
-    size = 0
-    for start in range(0, len(rows), 4096):
-        some = b"".join(rows[start : start + 4096])
-        digest.update(some)
-        sink(some)
-        size += len(some)
-    return Piece(digest.hexdigest(), size)
+def _write_document(rows: bytes | bytearray, sink: Sink) -> Piece:
+    sink(rows)
+    return Piece(blake3(rows).hexdigest(), len(rows))

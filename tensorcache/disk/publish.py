@@ -8,6 +8,7 @@ take in. A failed fsync is never tried again on its descriptor: the build is dis
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -40,7 +41,7 @@ class Staging:
         self._descriptor = descriptor
         self._manifest = os.path.join(path, "manifest")
 
-    def add(self, kind: str, write: Callable[[Sink], Piece]) -> Piece:
+    def add(self, kind: str, size_bytes: int, write: Callable[[Sink], Piece]) -> Piece:
         """Write one shard or document, durable and read-only, under the name of its digest.
 
         Raises:
@@ -49,6 +50,7 @@ class Staging:
         aside = os.path.join(self._path, secrets.token_hex(16))
         descriptor = create(aside)
         with open(descriptor, "wb", buffering=0) as file:
+            _allocate(descriptor, size_bytes)
             piece = write(lambda data: _write_all(file, data))
             os.fchmod(descriptor, 0o444)
             os.fsync(descriptor)
@@ -97,6 +99,20 @@ class Staging:
 
     def _staged(self, kind: str, digest: str) -> str:
         return os.path.join(self._path, f"{kind}-{digest}")
+
+
+def _allocate(descriptor: int, size_bytes: int) -> None:
+    """Ask for all the space at once: a full disk says so before the work, and writing costs less.
+
+    Else ext4 reserves blocks as pages come, which has taken up to eight times as long as the
+    writing itself.
+    """
+    if size_bytes and hasattr(os, "posix_fallocate"):  # macOS has none
+        try:
+            os.posix_fallocate(descriptor, 0, size_bytes)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
 
 
 def _write_all(file: Any, data: Any) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgpack
@@ -27,12 +28,15 @@ from tensorcache.tree.value import (
     lower_dict,
     pack,
     pack_at,
+    pack_plain,
     written,
 )
 
 MAX_FIELDS = 256
 LAID_OUT_FROM = 32  # elements, for a list that is not itself a section
+RUN = 256  # elements of a list that are looked at together
 IsLeaf = Callable[[Any, Path], bool]
+AreLeaves = Callable[[Sequence[Any]], bool]
 Steps = tuple[str | int, ...]  # a str key, or the position of anything else
 
 
@@ -57,17 +61,27 @@ class Field(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A laid-out list of `length` elements: packed skeletons (one, when all are equal), fields.
+    """A laid-out list of `length` elements: their packed skeletons, and the fields.
 
-    `ordinals`: more than 256 fields, so one field holds all tensors and the numbers in the
-    skeletons are ordinals into it.
+    `skeleton`: the one that all have; else they lie end to end in `document`, each until its
+    place in `ends`. `ordinals`: more than 256 fields, so one field holds all tensors and the
+    numbers in the skeletons are ordinals into it.
     """
 
     steps: Steps
     length: int
-    skeletons: list[bytes]
+    skeleton: bytes | None
+    document: bytearray
+    ends: array[int]
     fields: list[Field]
     ordinals: bool
+
+
+class _Leaves(NamedTuple):
+    """What a tensor is: of one value, and of many at once."""
+
+    is_leaf: IsLeaf
+    are_leaves: AreLeaves
 
 
 class Section(NamedTuple):
@@ -79,10 +93,11 @@ class Section(NamedTuple):
     layouts: list[Layout]
 
 
-def split(payload: Any, is_leaf: IsLeaf) -> tuple[bool, list[Section]]:
+def split(payload: Any, is_leaf: IsLeaf, are_leaves: AreLeaves) -> tuple[bool, list[Section]]:
     """Whether the payload is a dict of sections, and its sections in payload order.
 
-    `is_leaf(value, path)` says what a tensor is, and may refuse one.
+    `is_leaf(value, path)` says what a tensor is, and may refuse one; `are_leaves(values)` says it
+    of many at once, and False where it is to be asked one by one.
 
     Raises:
         UnstorableValue: something in it cannot be stored exactly; the message leads to it.
@@ -90,30 +105,31 @@ def split(payload: Any, is_leaf: IsLeaf) -> tuple[bool, list[Section]]:
     is_dict = type(payload) is dict and all(type(name) is str for name in payload)
     if not is_dict:
         payload = {"": payload}
+    leaves = _Leaves(is_leaf, are_leaves)
     sections = []
     with collector_paused():
         for name, value in payload.items():
             root = Root(f"payload[{name!r}]" if is_dict else "payload")
             check_str(name, root)
             section = Section(name, None, [], [])
-            tree = _lower(value, root, 1, section, is_leaf)
+            tree = _lower(value, root, 1, section, leaves)
             sections.append(section._replace(tree=tree))
     return is_dict, sections
 
 
-def _lower(value: Any, path: Path, depth: int, into: Section, is_leaf: IsLeaf) -> Any:
+def _lower(value: Any, path: Path, depth: int, into: Section, leaves: _Leaves) -> Any:
     """Down through dicts, looking for lists to lay out; all else is lowered plainly."""
     if type(value) is dict:
-        return lower_dict(value, path, depth, lambda v, at: _lower(v, at, depth + 1, into, is_leaf))
+        return lower_dict(value, path, depth, lambda v, at: _lower(v, at, depth + 1, into, leaves))
     if type(value) is list and (
         isinstance(path, Root)
-        or (len(value) >= LAID_OUT_FROM and _holds_leaf(value, path, depth, is_leaf))
+        or (len(value) >= LAID_OUT_FROM and _holds_leaf(value, path, depth, leaves.is_leaf))
     ):
-        into.layouts.append(lay_out(value, path, is_leaf))
+        into.layouts.append(_lay_out(value, path, leaves))
         return msgpack.ExtType(EXT_PLACE, pack([len(into.layouts) - 1]))
 
     def place(leaf: Any, at: Path) -> Hole | None:
-        if not is_leaf(leaf, at):
+        if not leaves.is_leaf(leaf, at):
             return None
         into.holes.append(Hole(leaf, at))
         return into.holes[-1]
@@ -121,8 +137,34 @@ def _lower(value: Any, path: Path, depth: int, into: Section, is_leaf: IsLeaf) -
     return lower(value, path, depth, place)
 
 
-def lay_out(elements: list[Any], path: Path, is_leaf: IsLeaf) -> Layout:
-    """The skeletons and fields of a list.
+class _Skeletons:
+    """Packed elements, end to end."""
+
+    def __init__(self) -> None:
+        self.document = bytearray()
+        self.ends = array("q")
+        self._first: bytes | None = None
+        self._alike = True
+
+    def add(self, run: list[bytes]) -> None:
+        """The next elements."""
+        if self._first is None:
+            self._first = run[0]
+        self._alike = self._alike and run.count(self._first) == len(run)
+        ends = itertools.accumulate(map(len, run), initial=len(self.document))
+        self.ends.extend(itertools.islice(ends, 1, None))
+        self.document += b"".join(run)
+
+    def layout(self, path: Path, fields: list[Field], *, ordinals: bool) -> Layout:
+        """The list that they are of."""
+        one = self._first if self._alike else None
+        return Layout(
+            steps_of(path), len(self.ends), one, self.document, self.ends, fields, ordinals
+        )
+
+
+def _lay_out(elements: list[Any], path: Path, leaves: _Leaves) -> Layout:
+    """The skeletons and fields of a list, run by run: most runs are of one kind throughout.
 
     Raises:
         UnstorableValue: as `split`.
@@ -132,7 +174,7 @@ def lay_out(elements: list[Any], path: Path, is_leaf: IsLeaf) -> Layout:
     by_path: dict[Path, tuple[Field, Any]] = {}
 
     def place(leaf: Any, at: Path) -> Any:
-        if not is_leaf(leaf, at):
+        if not leaves.is_leaf(leaf, at):
             return None
         known = by_path.get(at)
         if known is None:
@@ -142,47 +184,47 @@ def lay_out(elements: list[Any], path: Path, is_leaf: IsLeaf) -> Layout:
         known[0].leaves.append(leaf)
         return known[1]
 
-    skeletons: list[bytes] = []
-    names: tuple[str, ...] = ()  # of the element before, if it is a dict of tensors alone
-    alike: list[Field] = []
-    for root.element, element in enumerate(elements):
-        # Most lists are of one kind: what the element before was found to be, this one is too.
-        if names and _is_alike(element, names, alike, is_leaf):
-            for field, leaf in zip(alike, element.values(), strict=True):
-                field.which.append(root.element)
-                field.leaves.append(leaf)
-            skeletons.append(skeletons[-1])
+    skeletons = _Skeletons()
+    for start in range(0, len(elements), RUN):
+        run = elements[start : start + RUN]
+        plain = pack_plain(run, depth)
+        if plain is not None:
+            skeletons.add(plain)
             continue
-        lowered = lower(element, root, depth, place)
-        skeletons.append(pack_at(lowered, root))
-        if len(by_path) > MAX_FIELDS:
-            return _lay_out_by_ordinal(elements, path, root, is_leaf)
-        alike = _fields_alone(lowered, root, by_path)
-        names = tuple(lowered) if alike else ()
-    fields = [field for field, _ in by_path.values()]
-    return Layout(steps_of(path), len(elements), _distinct(skeletons), fields, ordinals=False)
+        alike = _leaves_alone(run, root, leaves.are_leaves)
+        for root.element, element in enumerate(run[:1] if alike else run, start):
+            skeleton = pack_at(lower(element, root, depth, place), root)
+            skeletons.add([skeleton])
+            if len(by_path) > MAX_FIELDS:
+                return _lay_out_by_ordinal(elements, path, root, leaves.is_leaf)
+        if alike:  # to the first, which has just been taken
+            for at, found in alike.items():
+                by_path[at][0].which.extend(range(start + 1, start + len(run)))
+                by_path[at][0].leaves.extend(found[1:])
+            skeletons.add([skeleton] * (len(run) - 1))
+    return skeletons.layout(path, [field for field, _ in by_path.values()], ordinals=False)
 
 
-def _fields_alone(lowered: Any, root: Root, by_path: dict[Path, tuple[Field, Any]]) -> list[Field]:
-    """The fields of a dict of tensors and of nothing else, in its order; none of anything else."""
-    if type(lowered) is not dict:
-        return []
-    fields = [by_path.get((root, name)) for name in lowered]
-    stands_in = [
-        known is not None and lowered[name] is known[1]
-        for name, known in zip(lowered, fields, strict=True)
-    ]
-    return [known[0] for known in fields if known] if all(stands_in) else []
-
-
-def _is_alike(element: Any, names: tuple[str, ...], fields: list[Field], is_leaf: IsLeaf) -> bool:
-    """Whether it is a dict of the same names in the same order, all of them tensors."""
-    return (
-        type(element) is dict
-        and tuple(element) == names
-        and set(map(type, element)) == {str}
-        and all(map(is_leaf, element.values(), (field.path for field in fields)))
-    )
+def _leaves_alone(
+    values: Sequence[Any], path: Path, are_leaves: AreLeaves
+) -> dict[Path, Sequence[Any]] | None:
+    """By path the tensors of values that are dicts of the same form and hold tensors alone."""
+    if are_leaves(values):
+        return {path: values}
+    if set(map(type, values)) != {dict}:
+        return None
+    names = tuple(values[0])
+    if not names or set(map(tuple, values)) != {names}:
+        return None
+    if set(map(type, itertools.chain.from_iterable(values))) != {str}:
+        return None
+    found: dict[Path, Sequence[Any]] = {}
+    for name, inner in zip(names, zip(*map(dict.values, values), strict=True), strict=True):
+        tensors = _leaves_alone(inner, (path, name), are_leaves)
+        if tensors is None:
+            return None
+        found |= tensors
+    return found
 
 
 def _lay_out_by_ordinal(elements: list[Any], path: Path, root: Root, is_leaf: IsLeaf) -> Layout:
@@ -196,16 +238,10 @@ def _lay_out_by_ordinal(elements: list[Any], path: Path, root: Root, is_leaf: Is
         return msgpack.ExtType(EXT_PLACE, pack(len(field.leaves) - 1))
 
     depth = depth_of(path) + 2
-    skeletons = [
-        pack_at(lower(element, root, depth, place), root)
-        for root.element, element in enumerate(elements)
-    ]
-    return Layout(steps_of(path), len(elements), _distinct(skeletons), [field], ordinals=True)
-
-
-def _distinct(skeletons: list[bytes]) -> list[bytes]:
-    same = all(skeleton == skeletons[0] for skeleton in skeletons)
-    return skeletons[:1] if same else skeletons
+    skeletons = _Skeletons()
+    for root.element, element in enumerate(elements):
+        skeletons.add([pack_at(lower(element, root, depth, place), root)])
+    return skeletons.layout(path, [field], ordinals=True)
 
 
 def steps_of(path: Path) -> Steps:

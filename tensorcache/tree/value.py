@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import itertools
 import re
 import struct
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, NoReturn, Self
 
 import msgpack
@@ -39,6 +40,7 @@ MAX_DEPTH = 32
 # msgpack keeps these as they are, NaN bits too; an int beyond 64 bits comes back to `_default`.
 _PLAIN = frozenset({type(None), bool, int, float, bytes})
 _SIMPLE = _PLAIN | {str}
+_PLAIN_AT_ANY_DEPTH = _SIMPLE | {list, dict}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ARRAY = struct.Struct(">BI")  # msgpack's array32 header
 
@@ -241,6 +243,46 @@ def pack(value: Any) -> bytes:
     """Lowered values as msgpack."""
     packed: bytes = msgpack.packb(value, use_bin_type=True, strict_types=True, default=_default)
     return packed
+
+
+def pack_plain(values: list[Any], depth: int) -> list[bytes] | None:
+    """Each value (all at `depth`) packed, where msgpack takes all of them as they are; else None.
+
+    Most long lists are of such values, and to lower each would cost ten times as much.
+    """
+    if not _are_plain(values, depth):
+        return None
+    packer = msgpack.Packer(use_bin_type=True, strict_types=True, default=_default)
+    try:
+        return [packer.pack(value) for value in values]
+    except (ValueError, OverflowError):
+        return None  # `lower` will lead to it
+
+
+def _are_plain(values: list[Any], depth: int) -> bool:
+    """Whether they hold no types but those that msgpack has, and no dict keys but str.
+
+    They are looked at level by level, by few calls that each see many.
+    """
+    lists: list[list[Any]] = [values]
+    dicts: list[dict[Any, Any]] = []
+    for _ in range(depth, MAX_DEPTH + 2):
+        kinds = set(map(type, _inside(lists, dicts)))
+        if not kinds <= _PLAIN_AT_ANY_DEPTH:
+            return False
+        inner_lists = [v for v in _inside(lists, dicts) if type(v) is list] if list in kinds else []
+        inner_dicts = [v for v in _inside(lists, dicts) if type(v) is dict] if dict in kinds else []
+        lists, dicts = inner_lists, inner_dicts
+        if not set(map(type, itertools.chain.from_iterable(dicts))) <= {str}:
+            return False
+        if not lists and not dicts:
+            return True
+    return False
+
+
+def _inside(lists: list[list[Any]], dicts: list[dict[Any, Any]]) -> Iterator[Any]:
+    chained = itertools.chain.from_iterable
+    return itertools.chain(chained(lists), chained(map(dict.values, dicts)))
 
 
 def pack_at(value: Any, path: Path) -> bytes:
