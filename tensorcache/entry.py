@@ -9,6 +9,7 @@ from tensorcache import disk, shard
 from tensorcache.errors import EntryCorrupt, EntryMissing
 from tensorcache.key import Key
 from tensorcache.manifest import Manifest
+from tensorcache.tree import collector_paused
 
 if TYPE_CHECKING:  # torch is imported by the first section that is opened
     from tensorcache.column import OpenSection
@@ -99,7 +100,9 @@ class Entry(Mapping[str, Any]):
             structure = self._manifest.sections[name]
             if isinstance(structure, str):
                 structure = bytes(self._pieces.document(structure))
-            section = self._open[name] = OpenSection(structure, self._pieces, clone=self._clone)
+            with collector_paused():  # hundreds of small objects, all of which stay
+                section = OpenSection(structure, self._pieces, clone=self._clone)
+            self._open[name] = section
         return section
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -138,7 +141,9 @@ def of_held(
     sizes = {piece.digest: piece.size_bytes for _, piece in manifest.pieces}
 
     def memory(digest: str) -> memoryview:
-        return held.using(digest, lambda file: shard.map_file(file, sizes[digest]))
+        from tensorcache.column import map_file  # imported with the section that asks
+
+        return held.using(digest, lambda file: map_file(file, sizes[digest]))
 
     key = key or Key(manifest.key, manifest.namespace, manifest.identity)
     return Entry(manifest, memory, key=key, hit=hit, why=why, held=held, clone=clone)

@@ -14,9 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-import mmap
 import struct
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -127,39 +125,6 @@ def _header(columns: Sequence[Column]) -> bytes:
     return _LENGTH.pack(len(text)) + text
 
 
-def map_file(descriptor: int, size_bytes: int) -> memoryview:
-    """The file's bytes, copy-on-write: writable here, never written there.
-
-    It keeps no descriptor, so that what is mapped costs none: `mmap.mmap` keeps one until Python
-    3.13 lets us say `trackfd=False`.
-
-    Raises:
-        OSError: the kernel gives no memory for it.
-    """
-    import ctypes  # comes with torch; a hit that opens no section needs neither
-
-    libc = _libc()
-    access = mmap.PROT_READ | mmap.PROT_WRITE
-    address = libc.mmap(None, size_bytes, access, mmap.MAP_PRIVATE, descriptor, 0)
-    if address == ctypes.c_void_p(-1).value:
-        raise OSError(ctypes.get_errno(), f"{size_bytes} bytes cannot be mapped")
-    memory = (ctypes.c_ubyte * size_bytes).from_address(address)
-    # Every view keeps `memory`; at the end of the process the kernel unmaps what is left.
-    weakref.finalize(memory, libc.munmap, address, size_bytes).atexit = False
-    return memoryview(memory).cast("B")
-
-
-@functools.cache
-def _libc() -> Any:
-    import ctypes  # as above
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_ssize_t)
-    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-    return libc
-
-
 def read(memory: memoryview, digest: str) -> dict[str, Mapped]:
     """The tensors of a shard whose bytes are `memory`; costs its header, not its data.
 
@@ -171,14 +136,16 @@ def read(memory: memoryview, digest: str) -> dict[str, Mapped]:
         mapped = {}
         end = 0
         for name, entry in table.items():
-            begin, end_of = entry["data_offsets"]
-            shape = tuple(entry["shape"])
-            if len(shape) > MAX_RANK or any(type(n) is not int or n < 0 for n in shape):
-                raise ValueError(f"shape {shape!r:.80} of {name!r:.80}")
-            if begin != end or end_of - begin != math.prod(shape) * ITEM_BYTES[entry["dtype"]]:
+            dtype, shape, (begin, end_of) = entry["dtype"], entry["shape"], entry["data_offsets"]
+            size = ITEM_BYTES[dtype]
+            for length in shape:
+                if type(length) is not int or length < 0:
+                    raise ValueError(f"shape {shape!r:.80} of {name!r:.80}")
+                size *= length
+            if begin != end or end_of != begin + size or len(shape) > MAX_RANK:
                 raise ValueError(f"offsets of {name!r:.80}")
             end = end_of
-            mapped[name] = Mapped(entry["dtype"], shape, memory[start + begin : start + end])
+            mapped[name] = Mapped(dtype, tuple(shape), memory[start + begin : start + end])
         if start + end != len(memory):
             raise ValueError(f"{len(memory)} bytes for {start + end}")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -193,10 +160,15 @@ def _table(memory: memoryview) -> tuple[dict[str, Any], int]:
     text = bytes(memory[8 : 8 + length])
     if text[:1] != b"{":
         raise ValueError("the header is no object")
-    table = json.loads(text, object_pairs_hook=_once)
+    table = _decoder().decode(text.decode())
     if len(table) > MAX_TENSORS:
         raise ValueError(f"{len(table)} tensors, more than {MAX_TENSORS}")
     return table, 8 + length
+
+
+@functools.cache
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

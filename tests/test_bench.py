@@ -1,9 +1,13 @@
-"""The counts of benchmarks/: what does not hang on how fast a machine is. Timings are no tests."""
+"""benchmarks/: its counts, which hang little on how fast a machine is, and what it makes of a run.
+
+Timings are no tests. Peers that do wrong go through the real rounds, as files beside the others.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,29 +17,61 @@ import pytest
 
 REPO = Path(__file__).parents[1]
 BENCHMARKS = REPO / "benchmarks"
+RESULTS = BENCHMARKS / "results.json"
+PAGE = REPO / "docs" / "performance.md"
+
+RAISES = """
+def write(payload, folder): (folder / "file").touch()
+def load(folder): raise OSError("it cannot be read")
+"""
+FORGETS = """
+import torch
+def write(payload, folder): torch.save(payload, folder / "payload.pt")
+def load(folder):
+    payload = torch.load(folder / "payload.pt")
+    payload["oof_batches"][3]["minutes"][0, 0, 0] += 1
+    return payload
+"""
+WRONG_PEERS = """
+WRONG = (Peer("raises", "raises"), Peer("forgets", "forgets"), Peer("not there", "absent"))
+PEERS |= {peer.name: peer for peer in WRONG}
+RIVALS = (*WRONG, *RIVALS)
+"""
+ONE_ROUND = """
+import json, sys, time
+from pathlib import Path
+import page, run
+results = {"rows": []}
+plan = run.Plan("100", 1, 1, ("raises", "forgets", "not there", "lmdb"))
+run.Bench(plan, Path(sys.argv[1]), results, time.perf_counter()).run()
+tables = "\\n".join(page.payload_tables(results, "100"))
+print(json.dumps({"rows": results["rows"], "tables": tables}))
+"""
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux has it")
+
+
+def said_by(*words, **more):
+    """What a script says last, as JSON."""
+    ran = subprocess.run(
+        [sys.executable, *map(str, words)], capture_output=True, text=True, check=False, **more
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
 def counts(tmp_path_factory):
-    """Of 3,000 batches, and of 100: see benchmarks/counts.py."""
+    """Of 20,000 batches, and of 100: see benchmarks/counts.py."""
     folder = tmp_path_factory.mktemp("counts")
-    ran = subprocess.run(
-        [sys.executable, BENCHMARKS / "counts.py", folder],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
-
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux has it")
+    yield said_by(BENCHMARKS / "counts.py", folder)
+    shutil.rmtree(folder)  # half a gigabyte
 
 
 @pytest.mark.slow
 @linux
 def test_opening_costs_the_same_however_many_batches(counts):
-    few, many = (min(counts["open"][name]) for name in ("100", "3000"))
+    few, many = (min(counts["open"][name]) for name in ("100", "20000"))
 
     assert many <= 2 * few
 
@@ -70,6 +106,79 @@ def test_a_hit_imports_no_heavy_library(counts):
     assert counts["modules"] == []
 
 
+@pytest.mark.slow
+@linux
+def test_ls_imports_no_torch(counts):
+    assert counts["ls"]["torch"] is False
+
+
+@pytest.fixture(scope="module")
+def one_round(tmp_path_factory):
+    """A round of 100 batches, with peers that raise, give something else, and are not installed."""
+    home = tmp_path_factory.mktemp("bench")
+    copy = home / "benchmarks"
+    shutil.copytree(BENCHMARKS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "peers" / "raises.py").write_text(RAISES)
+    (copy / "peers" / "forgets.py").write_text(FORGETS)
+    (copy / "peers" / "absent.py").write_text("import not_installed\n")
+    with open(copy / "peers" / "__init__.py", "a") as file:
+        file.write(WRONG_PEERS)
+    (copy / "one_round.py").write_text(ONE_ROUND)
+    return said_by(copy / "one_round.py", home / "scratch")
+
+
+needs_lmdb = pytest.mark.skipif(
+    not all(__import__("importlib.util").util.find_spec(name) for name in ("lmdb", "matplotlib")),
+    reason="needs the extra bench-quick",
+)
+
+
+@pytest.mark.slow
+@linux
+@needs_lmdb
+def test_a_peer_that_fails_is_a_row_with_its_error_and_stops_nobody(one_round):
+    loads = {row["peer"]: row for row in one_round["rows"] if row["what"] == "load"}
+
+    assert loads["raises"]["error"] == "OSError: it cannot be read"
+    assert "No module named 'not_installed'" in loads["not there"]["error"]
+    assert loads["lmdb"]["peer_seconds"]["full"] > loads["lmdb"]["peer_seconds"]["open"]
+    assert "| raises | OSError: it cannot be read |" in one_round["tables"]
+
+
+@pytest.mark.slow
+@linux
+@needs_lmdb
+def test_a_peer_that_gives_something_else_is_a_row_that_says_so(one_round):
+    (row,) = (row for row in one_round["rows"] if row["peer"] == "forgets" and "error" in row)
+
+    assert row["error"] == "not what was written: oof_batches[3]['minutes'] differs"
+    assert f"| forgets | {row['error']} |" in one_round["tables"]
+
+
+def test_the_targets_of_the_table_are_all_there(tmp_path):
+    """Whether a run measured them or not: what is missing is a line that says so."""
+    script = tmp_path / "table.py"
+    script.write_text(
+        "import json, targets\n"
+        "print(json.dumps([target.cells({'rows': []}) for target in targets.TARGETS]))"
+    )
+    cells = said_by(script, env=os.environ | {"PYTHONPATH": str(BENCHMARKS)})
+
+    assert {tuple(limits) for _, *limits, _, _ in cells} >= {
+        ("≥ 1,000", "≥ 5,000"),
+        ("≤ 1.6", "≤ 1.3"),
+        ("≤ 15", "≤ 11"),
+        ("≤ 20", "≤ 6"),
+        ("none", "none"),
+    }
+    assert len(cells) == 26
+    assert {said for *_, said, _ in cells} == {"not measured"}
+
+
+results = pytest.mark.skipif(not RESULTS.exists(), reason="make bench has not run yet")
+
+
+@results
 def test_the_page_is_what_the_results_say():
     """`docs/performance.md` is made from `benchmarks/results.json` alone."""
     made = subprocess.run(
@@ -80,4 +189,15 @@ def test_the_page_is_what_the_results_say():
         env=os.environ | {"PYTHONIOENCODING": "utf-8"},
     )
 
-    assert made.stdout == (REPO / "docs" / "performance.md").read_text("utf-8")
+    assert made.stdout == PAGE.read_text("utf-8")
+
+
+@results
+def test_the_page_is_of_a_full_run_with_its_plot():
+    run = json.loads(RESULTS.read_text("utf-8"))["run"]
+
+    assert not run["quick"]
+    assert run["seconds"] <= 40 * 60
+    assert "](performance.svg)" in PAGE.read_text("utf-8")
+    assert PAGE.with_suffix(".svg").read_text("utf-8").rstrip().endswith("</svg>")
+    assert "not measured" not in PAGE.read_text("utf-8")

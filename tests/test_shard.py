@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tensorcache import shard
+from tensorcache.column import map_file
 from tensorcache.errors import EntryCorrupt
 
 
@@ -149,8 +150,8 @@ def test_a_mapped_shard_is_private_memory(tmp_path):
     path.write_bytes(data)
     path.chmod(0o444)
     with path.open("rb") as file:
-        mapped = shard.read(shard.map_file(file.fileno(), piece.size_bytes), piece.digest)
-        again = shard.read(shard.map_file(file.fileno(), piece.size_bytes), piece.digest)
+        mapped = shard.read(map_file(file.fileno(), piece.size_bytes), piece.digest)
+        again = shard.read(map_file(file.fileno(), piece.size_bytes), piece.digest)
 
     mapped["a"].memory[0] = 77
 

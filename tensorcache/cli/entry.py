@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Any
@@ -52,7 +51,7 @@ def described(cache: Cache, manifest: Manifest) -> dict[str, Any]:
         "sections": sections,
         "files": [
             {
-                "path": os.path.relpath(disk.piece_path(root, kind, piece.digest), cache.root),
+                "path": disk.piece_name(kind, piece.digest),
                 "bytes": piece.size_bytes,
             }
             for kind, piece in pieces

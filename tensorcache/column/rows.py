@@ -8,6 +8,7 @@ its column along; equal tensors of one process share memory (`clone=True` parts 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self, overload
 
@@ -19,7 +20,6 @@ from tensorcache.column.form import Form, array_of, bytes_of, tensor_of
 
 # What is on a device by now, by place in memory: columns that many fields refer to go there once.
 Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
-STRIDE = 1024  # elements whose places are decoded at once when a list is walked through
 
 
 class Column(NamedTuple):
@@ -88,6 +88,11 @@ class Field(NamedTuple):
     shape: np.ndarray[Any, Any] | None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether slices of the columns' arrays, as tensors, are all there is to a fetch."""
+        return self.shape is None and all(column.is_plain for column in self.columns)
+
+    @property
     def name(self) -> str:
         """Its steps as people write them; "" where the elements themselves are tensors."""
         return "/".join(str(step) for step in self.steps)
@@ -99,17 +104,6 @@ class Field(NamedTuple):
         if self.shape is not None:
             shape = tuple(n for n in self.shape[position].tolist() if n >= 0)
         return self.columns[place].fetch(first, rows, shape, clone=clone)
-
-    def fetch_all(self, start: int, stop: int, *, clone: bool) -> list[Any]:
-        """The tensors of consecutive elements; what is common to them is looked up once."""
-        if clone or self.shape is not None or not all(c.is_plain for c in self.columns):
-            return [self.fetch(position, clone=clone) for position in range(start, stop)]
-        arrays = [column.array for column in self.columns]
-        view = torch.from_numpy
-        return [
-            view(arrays[place][first : first + rows])
-            for place, first, rows in self.at[start:stop].tolist()
-        ]
 
     def to(self, device: torch.device, copies: Copies) -> Self:
         """The field with its columns on a device."""
@@ -168,6 +162,8 @@ class Rows(Sequence[Any]):
     each access: changing one changes nothing here.
     """
 
+    _stride = 1024  # elements that are decoded at once when the list is walked through
+
     def __init__(
         self,
         laid: List,
@@ -197,8 +193,8 @@ class Rows(Sequence[Any]):
         if span.step != 1:
             yield from map(self._element, span)
             return
-        for start in range(span.start, span.stop, STRIDE):
-            yield from self._elements(start, min(start + STRIDE, span.stop))
+        for start in range(span.start, span.stop, self._stride):
+            yield from self._elements(start, min(start + self._stride, span.stop))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list | Rows):
@@ -235,6 +231,8 @@ class Batches(Rows):
 
     `columns` and `at` are for people who batch by themselves.
     """
+
+    _stride = 64  # so many elements' tensors may be alive that nobody asked for yet
 
     @property
     def columns(self) -> dict[str, tuple[Any, ...]]:
@@ -273,7 +271,24 @@ class Batches(Rows):
         )
         return f"Batches({len(self)} elements: {fields})"
 
+    @functools.cached_property
+    def _plain(self) -> list[_Plain]:
+        """Its fields, where every element is a dict of plain tensors and of nothing else."""
+        names = self._list.names
+        if not names or self._clone:
+            return []
+        fields = [(name, self._list.fields[number]) for name, number in names.items()]
+        if not all(field.is_plain for _, field in fields):
+            return []
+        return [(name, f.at, [column.array for column in f.columns]) for name, f in fields]
+
     def _element(self, position: int) -> Any:
+        if self._plain:
+            element = {}
+            for name, at, arrays in self._plain:
+                place, first, rows = at[position].tolist()
+                element[name] = torch.from_numpy(arrays[place][first : first + rows])
+            return element
         fields = self._list.fields
         if self._list.ordinals:
             only = fields[0]
@@ -286,14 +301,22 @@ class Batches(Rows):
         return tree.unpack(self._list.row(position), place)
 
     def _elements(self, start: int, stop: int) -> Iterator[Any]:
-        names = self._list.names
-        if not names:
+        if not self._plain:
             return map(self._element, range(start, stop))
-        fields = self._list.fields
-        tensors = [fields[n].fetch_all(start, stop, clone=self._clone) for n in names.values()]
+        view = torch.from_numpy
+        names = [name for name, _, _ in self._plain]
+        tensors = [
+            [
+                view(arrays[place][first : first + rows])
+                for place, first, rows in at[start:stop].tolist()
+            ]
+            for _, at, arrays in self._plain
+        ]
         return (dict(zip(names, row, strict=True)) for row in zip(*tensors, strict=True))
 
 
+# A name, and a field's cells and columns.
+_Plain = tuple[str, np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]
 _TENSORS = (torch.Tensor, np.ndarray)
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 from blake3 import blake3
 
 from tensorcache.disk.memory import Memory
-from tensorcache.disk.place import Root, manifest_path, open_regular, piece_path
+from tensorcache.disk.place import Root, manifest_path, open_regular, piece_name, piece_path
 from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing
 from tensorcache.manifest import MAX_MANIFEST_BYTES, Manifest, Piece, from_bytes
 
@@ -93,7 +93,9 @@ class Held:
                 self._descriptors.close()
                 self._descriptors = None
 
-    __del__ = close
+    def __del__(self) -> None:
+        if _open is not None:  # else the process ends, and the kernel closes what is left
+            self.close()
 
 
 def _limit() -> int:
@@ -152,10 +154,23 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
         EntryCorrupt: its bytes are not what they should be; `.piece` says which, if not its own.
         CacheTooNew: a newer tensorcache wrote it.
     """
-    opened = _open_entry(
-        root, key, lambda kind, piece, file: check_piece(root, kind, piece, file, memory, verify)
-    )
-    return None if opened is None else Held(root, *opened)
+    # One look for all pieces of the entry; what it lacks is looked up piece by piece.
+    known = memory.get(_entry_name(key)) if verify == "once" else None
+    known = known if isinstance(known, dict) else {}
+    found: dict[str, list[int]] = {}
+
+    def check(kind: str, piece: Piece, file: int) -> None:
+        name = piece_name(kind, piece.digest)
+        found[name] = _fingerprint(os.fstat(file))
+        if known.get(name) != found[name]:
+            check_piece(kind, piece, file, memory, verify)
+
+    opened = _open_entry(root, key, check)
+    if opened is None:
+        return None
+    if verify == "once" and found != known:
+        memory[_entry_name(key)] = found
+    return Held(root, *opened)
 
 
 def _open_entry(root: Root, key: str, check: _Check) -> tuple[Manifest, _Descriptors] | None:
@@ -242,16 +257,14 @@ def _share(descriptor: int) -> bool:
     return True
 
 
-def check_piece(
-    root: Root, kind: str, piece: Piece, descriptor: int, memory: Memory, verify: str
-) -> None:
+def check_piece(kind: str, piece: Piece, descriptor: int, memory: Memory, verify: str) -> None:
     """Check an open piece by policy, and remember what was found good.
 
     Raises:
         EntryCorrupt: its size or its digest is wrong; `.piece` is (kind, digest).
     """
     status = os.fstat(descriptor)
-    name = os.path.relpath(piece_path(root, kind, piece.digest), root.path)
+    name = piece_name(kind, piece.digest)
     if status.st_size != piece.size_bytes:
         raise _corrupt(kind, piece.digest, f"it has {status.st_size} bytes, not {piece.size_bytes}")
     if verify == "size" or (verify == "once" and memory.get(name) == _fingerprint(status)):
@@ -262,16 +275,30 @@ def check_piece(
         memory[name] = _fingerprint(status)
 
 
+def remember_entry(root: Root, manifest: Manifest, memory: Memory) -> None:
+    """Seed the memory of all pieces of an entry just published."""
+    names = [piece_name(kind, piece.digest) for kind, piece in manifest.pieces]
+    found = {name: _fingerprint(os.stat(root.join(name))) for name in names}
+    memory[_entry_name(manifest.key)] = found
+
+
+def forget_entry(root: Root, key: str) -> None:
+    """There is no such entry any more."""
+    Memory(root, write=True).forget(_entry_name(key))
+
+
+def _entry_name(key: str) -> str:
+    return f"entries/{key}"
+
+
 def remember_piece(root: Root, kind: str, digest: str, memory: Memory) -> None:
     """Seed the memory of a piece just published; after its rename, which changes its ctime."""
-    path = piece_path(root, kind, digest)
-    memory[os.path.relpath(path, root.path)] = _fingerprint(os.stat(path))
+    memory[piece_name(kind, digest)] = _fingerprint(os.stat(piece_path(root, kind, digest)))
 
 
 def forget_piece(root: Root, kind: str, digest: str) -> None:
     """What is remembered of a piece is no longer so."""
-    path = piece_path(root, kind, digest)
-    Memory(root, write=True).forget(os.path.relpath(path, root.path))
+    Memory(root, write=True).forget(piece_name(kind, digest))
 
 
 def is_vouched(root: Root, kind: str, piece: Piece, memory: Memory) -> bool:
@@ -281,7 +308,7 @@ def is_vouched(root: Root, kind: str, piece: Piece, memory: Memory) -> bool:
         status = os.stat(path, follow_symlinks=False)
     except OSError:
         return False
-    known = memory.get(os.path.relpath(path, root.path))
+    known = memory.get(piece_name(kind, piece.digest))
     return status.st_size == piece.size_bytes and known == _fingerprint(status)
 
 

@@ -64,8 +64,17 @@ def piece_path(root: Root, kind: str, digest: str) -> str:
     Raises:
         EntryCorrupt: it is no digest, and could lead anywhere.
     """
+    return root.join(piece_name(kind, digest))
+
+
+def piece_name(kind: str, digest: str) -> str:
+    """The path of a shard or document below the root.
+
+    Raises:
+        EntryCorrupt: it is no digest.
+    """
     folder, suffix = _PIECES[kind]
-    return root.join(folder, digest[:2], f"{_checked(digest)}.{suffix}")
+    return f"{folder}/{digest[:2]}/{_checked(digest)}.{suffix}"
 
 
 def _checked(digest: str) -> str:

@@ -16,7 +16,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tensorcache.disk import lock
-from tensorcache.disk.held import forget_piece, is_vouched, remember_piece
+from tensorcache.disk.held import (
+    forget_entry,
+    forget_piece,
+    is_vouched,
+    remember_entry,
+    remember_piece,
+)
 from tensorcache.disk.memory import Memory
 from tensorcache.disk.place import (
     Root,
@@ -24,6 +30,7 @@ from tensorcache.disk.place import (
     ensure_directory,
     let_group_write,
     manifest_path,
+    piece_name,
     piece_path,
     sync_directory,
 )
@@ -82,9 +89,10 @@ class Staging:
             folders.add(os.path.dirname(path))
             if is_vouched(root, kind, piece, memory):
                 continue
-            ensure_directory(root, *os.path.relpath(path, root.path).split(os.sep)[:-1])
+            ensure_directory(root, *piece_name(kind, piece.digest).split("/")[:-1])
             os.rename(self._staged(kind, piece.digest), path)  # over rot, if it is there
             remember_piece(root, kind, piece.digest, memory)
+        remember_entry(root, manifest, memory)
         for folder in folders:
             sync_directory(folder)
         path = manifest_path(root, manifest.key)
@@ -182,6 +190,7 @@ def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
         if descriptor is not None:
             lock.close(descriptor)
     sync_directory(os.path.dirname(path))
+    forget_entry(root, key)
     return True
 
 
