@@ -10,10 +10,10 @@ raw := data/raw
 db := data/processed/league.sqlite
 cache := data/processed/batch_cache
 
-.PHONY: help venv run test quick lint format docs wheel clean
+.PHONY: help venv run test quick bench bench-quick lint format docs wheel clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 venv: ## make .venv, or find that it is already right
 	@sh .ci/venv.sh
@@ -32,6 +32,15 @@ test: lint ## lint, then every test
 
 quick: venv ## the tests that take no time
 	$(python) -m pytest -m "not slow"
+
+# The peers are the extra `bench`; what a quick run needs of them is `bench-quick`.
+bench: ## every peer beside ours: docs/performance.md (40 minutes, 10 GB of disk and memory)
+	@sh .ci/venv.sh bench
+	$(python) benchmarks/run.py
+
+bench-quick: ## few peers, fewer rounds: outputs/bench-quick; fails where a count is missed
+	@sh .ci/venv.sh bench-quick
+	$(python) benchmarks/run.py --quick
 
 lint: venv ## ruff, mypy, codespell
 	$(python) -m ruff check

@@ -6,6 +6,8 @@
 # .venv was made for: this path (an editable install and the scripts in bin/ hold it) and these two
 # files. Where only that has changed, the packages stay and pip brings them up to date.
 #
+# `sh .ci/venv.sh bench` installs that extra of pyproject.toml as well; its stamp is stamp-bench.
+#
 #   PYTHON=/path/to/python3.12   the Python to use, instead of the first that will do
 #   PIP_OPTIONS='...'            further options of every `pip install`
 set -eu
@@ -73,8 +75,18 @@ install() {
             "(PIP_OPTIONS='...' passes options on)"
 }
 
+# What is asked for beside `dev`, unless it is there.
+install_extra() {
+    [ $# = 1 ] && [ "$(stamp)" != "$(cat ".venv/stamp-$1" 2>/dev/null)" ] || return 0
+    say "installing what $1 needs"
+    install --no-build-isolation --editable ".[$1]"
+    stamp >".venv/stamp-$1"
+}
+
+quiet=
+[ -t 1 ] || quiet=-qq # a terminal sees the progress of a long download, a log only errors
 if [ -f .venv/stamp ] && fits 2>/dev/null; then
-    [ "$(stamp)" != "$(cat .venv/stamp)" ] || exit 0
+    [ "$(stamp)" != "$(cat .venv/stamp)" ] || { install_extra "$@"; exit 0; }
     say "bringing .venv up to date"
     python=.venv/bin/python
     rm .venv/stamp
@@ -85,10 +97,9 @@ else
     say "making .venv with $python: a minute or more, most of it for torch"
 fi
 trap 'say "interrupted: .venv is not finished, the next make begins anew"; exit 130' INT TERM HUP
-quiet=
-[ -t 1 ] || quiet=-qq # a terminal sees the progress of a long download, a log only errors
 said=$("$python" -m venv .venv 2>&1) ||
     stop "$python -m venv failed: $(printf '%s' "$said" | tail -n 1)"
 install torch setuptools
 install --no-build-isolation --editable '.[dev]'
 stamp >.venv/stamp
+install_extra "$@"

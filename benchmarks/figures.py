@@ -47,6 +47,17 @@ def memory_of(process):
     return {"uss": 1024 * own, "pss": 1024 * kib["Pss"]}
 
 
+def opens(peer, folders, turns):
+    """Seconds of `open` by the folders' names: fresh processes, in turn through the folders."""
+    started = [(name, start("open", peer, folders[name])) for name in list(folders) * turns]
+    for _, process in started:
+        wait_for(process, "ready")
+    seconds = {name: [] for name in folders}
+    for name, process in started:
+        seconds[name].append(finish(process)["open"])
+    return seconds
+
+
 def access(peer, folder):
     """Microseconds per batch: at random, walked through, walked through when kept."""
     process = start("access", peer, folder)

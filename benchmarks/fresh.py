@@ -1,6 +1,6 @@
 """What one fresh process does: it loads what a peer wrote, and says how long each step took.
 
-    python benchmarks/fresh.py load|share|access PEER FOLDER
+    python benchmarks/fresh.py load|open|share|access PEER FOLDER
 
 Imports done (and, for ours, the cache object made) it says `ready` and waits for a line.
 
@@ -9,6 +9,7 @@ load    loads, and says seconds from the start of the load as a line of JSON:
             first    the first batch is there
             touched  every tensor is summed, by the same torch operation for every peer
             full     every list is decoded as well
+open    loads, and says the seconds of that alone
 share   loads and touches as well, says `holding`, and holds it until its input ends
 access  says microseconds per batch of a list that is open: at random, walked through, kept
 """
@@ -40,7 +41,7 @@ def main():
         checksum(batches(10))  # what torch sets up when it sums is no part of a load
     say("ready")
     sys.stdin.readline()
-    {"load": timed, "share": share, "access": access}[what](load, place)
+    {"load": timed, "open": opened, "share": share, "access": access}[what](load, place)
     os._exit(0)  # to free a hundred thousand tensors is no part of this
 
 
@@ -58,6 +59,13 @@ def timed(load, place):
     start = marks.pop("start")
     say(json.dumps({name: at - start for name, at in marks.items()} | {"sum": total}))
     del lists
+
+
+def opened(load, place):
+    gc.collect()
+    started = time.perf_counter()
+    sections = load(place)
+    say(json.dumps({"open": time.perf_counter() - started, "sections": len(sections)}))
 
 
 def share(load, place):

@@ -53,9 +53,10 @@ def in_child(do, *args, limit=LIMIT_SECONDS):
         worked, answer = receive.recv() if there else (False, f"not done in {limit} s")
     except EOFError:
         child.join()
-        worked, answer = False, f"killed by {signal.Signals(-child.exitcode).name}"
-    child.kill()
-    child.join()
+        worked, answer = False, died(child.exitcode)
+    finally:
+        child.kill()
+        child.join()
     if not worked:
         raise Failed(answer)
     return answer
@@ -129,6 +130,16 @@ def sync(folder):
         os.close(descriptor)
 
 
+def bring_in(folder):
+    """Have the files in the page cache: a system may take out what was idle for seconds."""
+    buffer = bytearray(1 << 22)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.readinto(buffer):
+                    pass
+
+
 def drop(folder):
     """Put the files out of this machine's page cache; whether that worked."""
     largest = max((path for path in folder.rglob("*") if path.is_file()), key=size_bytes)
@@ -159,13 +170,13 @@ def folder_bytes(folder):
     return sum(size_bytes(path) for path in folder.rglob("*") if path.is_file())
 
 
-def check(peer, payload, folder):
+def check(peer, payload, folder, limit=LIMIT_SECONDS):
     """Compare what a peer loads with what it was given.
 
     Raises:
         Failed: it could not load, or gave something else.
     """
-    found = in_child(_differences, peer, payload, folder)
+    found = in_child(_differences, peer, payload, folder, limit=limit)
     if found:
         raise Failed(f"not what was written: {found}")
 
@@ -191,8 +202,7 @@ def load_round(places, *, turn, cold=False, limit=LIMIT_SECONDS):
             outcome[peer] = attempt(wait_for, process, "ready")
         for peer, process in started.items():
             if not isinstance(outcome[peer], Failed):
-                if cold:
-                    drop(places[peer])
+                (drop if cold else bring_in)(places[peer])
                 outcome[peer] = attempt(finish, process, limit)
     finally:
         for process in started.values():
@@ -247,4 +257,8 @@ def finish(process, limit=LIMIT_SECONDS):
 def why(process, complained):
     lines = complained.strip().splitlines()
     code = process.wait()
-    return one_line(lines[-1]) if lines else f"exit code {code}"
+    return one_line(lines[-1]) if lines else died(code)
+
+
+def died(code):
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

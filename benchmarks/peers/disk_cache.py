@@ -1,13 +1,15 @@
-"""diskcache: the payload under one key."""
+"""diskcache: the payload under one key, as numpy arrays: it pickles, and tensors pickle slowly."""
 
 from __future__ import annotations
 
 import diskcache
 
+from peers.arrays import to_arrays, to_tensors
+
 
 def write(payload, folder):
     with diskcache.Cache(folder, size_limit=1 << 40) as cache:
-        cache["payload"] = payload
+        cache["payload"] = to_arrays(payload)
 
 
 def ready(folder):
@@ -15,4 +17,4 @@ def ready(folder):
 
 
 def load(cache):
-    return cache["payload"]
+    return to_tensors(cache["payload"])

@@ -24,7 +24,7 @@ def write(payload, folder):
     with lmdb.open(str(folder / "lmdb"), map_size=1 << 36) as env, env.begin(write=True) as txn:
         for section in lengths:
             for position, one in enumerate(payload[section]):
-                txn.put(f"{section}/{position}".encode(), to_bytes(one))
+                txn.put(name_of(section, position), to_bytes(one))
     (folder / "lengths.json").write_text(json.dumps(lengths))
     write_lists(payload, folder)
 
@@ -46,7 +46,11 @@ class Values(Sequence):
     def __getitem__(self, position):
         if position >= self.length:
             raise IndexError(position)
-        return from_bytes(self.txn.get(f"{self.section}/{position}".encode()))
+        return from_bytes(self.txn.get(name_of(self.section, position)))
+
+
+def name_of(section, position):
+    return f"{section}/{position:08}".encode()  # in the order of the names, which lmdb likes
 
 
 def to_bytes(batch):

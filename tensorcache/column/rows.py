@@ -22,6 +22,12 @@ from tensorcache.column.form import Form, array_of, bytes_of, tensor_of
 Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
 
 
+TOGETHER = 64  # elements whose tensors are made at once when a list is walked through
+# Rows are decoded in one go from so many bytes on, and twice as many at each further step: the
+# first comes soon, and Python's collector, which looks at what each step made, has few to look at.
+FIRST_BYTES, MOST_BYTES = 256 << 10, 8 << 20
+
+
 class Column(NamedTuple):
     """A mapped column: `array` is (rows, *trailing) of the form's numpy dtype.
 
@@ -145,6 +151,13 @@ class List(NamedTuple):
         start = int(self.ends[position - 1]) if position else 0
         return self.document[start : int(self.ends[position])]
 
+    def reach(self, start: int, size_bytes: int) -> int:
+        """Up to where rows from `start` on take so many bytes; one row is never too much."""
+        if self.ends is None:
+            return start + TOGETHER
+        begin = int(self.ends[start - 1]) if start else 0
+        return max(start + 1, int(self.ends.searchsorted(begin + size_bytes, side="right")))
+
     def rows(self, start: int, stop: int) -> list[Any]:
         """The elements of a list without tensors, decoded in one go."""
         if self.skeleton is not None:
@@ -161,8 +174,6 @@ class Rows(Sequence[Any]):
     Picklable as a handle (entry, section, range), a few hundred bytes. Elements are built anew at
     each access: changing one changes nothing here.
     """
-
-    _stride = 1024  # elements that are decoded at once when the list is walked through
 
     def __init__(
         self,
@@ -193,8 +204,11 @@ class Rows(Sequence[Any]):
         if span.step != 1:
             yield from map(self._element, span)
             return
-        for start in range(span.start, span.stop, self._stride):
-            yield from self._elements(start, min(start + self._stride, span.stop))
+        start, size_bytes = span.start, FIRST_BYTES
+        while start < span.stop:
+            stop = min(self._reach(start, size_bytes), span.stop)
+            yield from self._elements(start, stop)
+            start, size_bytes = stop, min(2 * size_bytes, MOST_BYTES)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list | Rows):
@@ -222,6 +236,10 @@ class Rows(Sequence[Any]):
     def _element(self, position: int) -> Any:
         return tree.unpack(self._list.row(position))
 
+    def _reach(self, start: int, size_bytes: int) -> int:
+        """Up to where elements are decoded together when the list is walked through."""
+        return self._list.reach(start, size_bytes)
+
     def _elements(self, start: int, stop: int) -> Iterator[Any]:
         return iter(self._list.rows(start, stop))
 
@@ -231,8 +249,6 @@ class Batches(Rows):
 
     `columns` and `at` are for people who batch by themselves.
     """
-
-    _stride = 64  # so many elements' tensors may be alive that nobody asked for yet
 
     @property
     def columns(self) -> dict[str, tuple[Any, ...]]:
@@ -299,6 +315,9 @@ class Batches(Rows):
 
     def _unpack(self, position: int, place: Callable[[int], Any]) -> Any:
         return tree.unpack(self._list.row(position), place)
+
+    def _reach(self, start: int, size_bytes: int) -> int:  # noqa: ARG002 - tensors lie elsewhere
+        return start + TOGETHER
 
     def _elements(self, start: int, stop: int) -> Iterator[Any]:
         if not self._plain:
