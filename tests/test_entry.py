@@ -7,6 +7,7 @@ import copy
 import multiprocessing
 import os
 import pickle
+import sys
 
 import pytest
 import torch
@@ -62,6 +63,20 @@ def test_sections_come_as_what_they_are(entry):
     }  # fmt: skip
     assert type(entry["inner"]["long"]) is Batches
     assert type(entry["inner"]["short"]) is list
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is mapped")
+def test_what_is_not_asked_for_is_neither_mapped_nor_parsed(entry):
+    documents = os.path.join(entry._held.root.path, "documents")
+
+    def mapped():
+        with open("/proc/self/maps") as maps:
+            return documents in maps.read()
+
+    assert identical(entry["oof"][0], made()["oof"][0])
+    assert not mapped()
+    assert entry["metas"][0] == made()["metas"][0]
+    assert mapped()
 
 
 def test_load_gives_exactly_what_was_stored(cache, entry):
@@ -271,10 +286,12 @@ def test_another_process_reads_the_same_and_changes_nothing_here(entry, root, me
     assert identical(entry.load(), made())
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_a_data_loader_with_workers_reads_a_list(entry, method):
+@pytest.mark.parametrize(
+    ("workers", "method"), [(0, None), (2, "spawn"), (2, "fork"), (4, "spawn"), (4, "fork")]
+)
+def test_a_data_loader_reads_a_list(entry, workers, method):
     loader = DataLoader(
-        entry["all"], batch_size=None, num_workers=2, multiprocessing_context=method
+        entry["all"], batch_size=None, num_workers=workers, multiprocessing_context=method
     )
 
     assert identical(list(loader), made()["all"])

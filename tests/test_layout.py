@@ -11,6 +11,7 @@ import pytest
 import torch
 from exact import identical
 from kept import Kept, there_and_back
+from safetensors.torch import load_file
 
 from tensorcache import shard
 from tensorcache.manifest import columns_of
@@ -295,11 +296,16 @@ def test_large_leaves_pass_the_buffer_whole(monkeypatch):
 # Equal payloads make equal shards, so that entries share them.
 
 
-def ranker(n_folds):
+def ranker(n_folds, max_final_batches=9):
     stats = torch.arange(100.0)
     batches = [{"stats": stats[i : i + 12].view(1, 3, 4), "rel": stats[None, :i]} for i in range(9)]
     metas = [{"team_ids": [1, 2], "as_of_date": f"2021-01-{i:02}"} for i in range(1, 10)]
-    return {"info": {"n_folds": n_folds}, "metas": metas, "oof": batches[:5], "all": batches}
+    return {
+        "info": {"n_folds": n_folds},
+        "metas": metas,
+        "oof": batches[:5],
+        "all": batches[:max_final_batches],
+    }
 
 
 def test_equal_payloads_share_shards_whatever_their_key_and_namespace(cache, root):
@@ -322,6 +328,18 @@ def test_another_number_of_folds_adds_no_tensor_bytes(cache, root):
     cache.put(six, ranker(6))
 
     assert shard_files(root) == before
+
+
+def test_another_number_of_final_batches_rewrites_their_section_alone(cache, root):
+    nine, seven = (cache.key({"n": n}, version="1", namespace="t") for n in (9, 7))
+    cache.put(nine, ranker(5, 9))
+    before = shard_files(root)
+
+    entry = cache.put(seven, ranker(5, 7))
+
+    [new] = shard_files(root) - before
+    assert {name.partition("/")[0].partition("#")[0] for name in load_file(new)} == {"all"}
+    assert identical(entry.load(), ranker(5, 7))
 
 
 def test_the_order_in_which_a_dict_was_filled_decides_its_layout_and_nothing_else():
