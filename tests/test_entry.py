@@ -73,7 +73,7 @@ def test_what_is_not_asked_for_is_neither_mapped_nor_parsed(entry):
         with open("/proc/self/maps") as maps:
             return documents in maps.read()
 
-    assert identical(entry["oof"][0], made()["oof"][0])
+    assert identical(entry["arrays"][0], made()["arrays"][0])
     assert not mapped()
     assert entry["metas"][0] == made()["metas"][0]
     assert mapped()
@@ -289,6 +289,7 @@ def test_another_process_reads_the_same_and_changes_nothing_here(entry, root, me
 @pytest.mark.parametrize(
     ("workers", "method"), [(0, None), (2, "spawn"), (2, "fork"), (4, "spawn"), (4, "fork")]
 )
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 def test_a_data_loader_reads_a_list(entry, workers, method):
     loader = DataLoader(
         entry["all"], batch_size=None, num_workers=workers, multiprocessing_context=method

@@ -185,12 +185,12 @@ def _place(leaves: list[Any], field: _Field, seen: _Seen) -> None:
     """Give each leaf a cell of the field: in a column that has its bytes, else in a new row."""
     lanes: dict[tuple[Any, ...], _Lane] = {}
     for leaf in leaves:
-        is_array = type(leaf) is np.ndarray
-        traits = is_array, leaf.dtype, leaf.shape, not is_array and leaf.requires_grad
+        array = array_of(leaf)
+        traits = leaf.dtype, array.shape, type(leaf) is not np.ndarray and leaf.requires_grad
         lane = lanes.get(traits)
         if lane is None:
             lane = lanes[traits] = _Lane(leaf, field, seen)
-        field.cells.extend(lane.place(leaf))
+        field.cells.extend(lane.place(leaf, array))
 
 
 # The distinct tensors of a payload by dtype, shape, trailing shape of their column, and hash:
@@ -216,9 +216,8 @@ class _Lane:
         self._comes_back_as = kind, grad, not shape and not field.flat
         self._references: dict[LaidColumn, int] = {}
 
-    def place(self, leaf: Any) -> tuple[int, int, int]:
-        """The cell of a leaf."""
-        array = array_of(leaf)
+    def place(self, leaf: Any, array: np.ndarray[Any, Any]) -> tuple[int, int, int]:
+        """The cell of a leaf whose items are `array`."""
         found = xxhash.xxh3_64_intdigest(array)  # type: ignore[arg-type]  # times have no `.data`
         spot = self._own.get(found) or self._in_rows.get(found)
         if spot is None or not (spot[2] is leaf or _same_bytes(array, array_of(spot[2]))):

@@ -23,9 +23,9 @@ Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
 
 
 TOGETHER = 64  # elements whose tensors are made at once when a list is walked through
-# Rows are decoded in one go from so many bytes on, and twice as many at each further step: the
-# first comes soon, and Python's collector, which looks at what each step made, has few to look at.
-FIRST_BYTES, MOST_BYTES = 256 << 10, 8 << 20
+# Rows are decoded in one go from so many bytes on, and four times as many at each further step:
+# the first comes soon, and Python's collector, which looks at what each step made, seldom does.
+FIRST_BYTES, MOST_BYTES = 1 << 20, 16 << 20
 
 
 class Column(NamedTuple):
@@ -208,7 +208,7 @@ class Rows(Sequence[Any]):
         while start < span.stop:
             stop = min(self._reach(start, size_bytes), span.stop)
             yield from self._elements(start, stop)
-            start, size_bytes = stop, min(2 * size_bytes, MOST_BYTES)
+            start, size_bytes = stop, min(4 * size_bytes, MOST_BYTES)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list | Rows):
