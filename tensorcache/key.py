@@ -10,11 +10,11 @@ is a new tag, never a new meaning of an old one.
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -128,6 +128,8 @@ def _encode(value: Any, path: str, depth: int, budget: list[int]) -> Any:
     if kind is set or kind is frozenset:
         texts = sorted(_dumps(_encode(v, f"{path}{{}}", depth + 1, budget)) for v in value)
         return {"$set": [json.loads(text) for text in texts]}
+    if is_decimal(kind):
+        return _decimal(value, path)
     if kind.__module__ == "numpy" and kind.__name__ in _NUMPY_SCALARS:
         return _encode(value.item(), path, depth, budget)
     return _refuse(path, f"{value!r:.80} of type {kind.__qualname__}", _remedy(value))
@@ -155,7 +157,13 @@ def _str(value: str, path: str) -> str:
     return value
 
 
-def _decimal(value: decimal.Decimal, path: str) -> dict[str, str]:
+def is_decimal(kind: type) -> bool:
+    """Whether it is `Decimal`: who made one has imported its module, which we need not do."""
+    module = sys.modules.get("decimal")
+    return module is not None and kind is module.Decimal
+
+
+def _decimal(value: Any, path: str) -> dict[str, str]:
     if value.is_nan():
         _refuse(path, repr(value), "NaN equals nothing, not even itself; use None for 'not set'")
     return {"$decimal": str(value)}
@@ -168,7 +176,6 @@ _SCALARS: dict[type, Callable[[Any, str], Any]] = {
     bytes: lambda value, _: {"$bytes": value.hex()},
     dt.date: lambda value, _: {"$date": value.isoformat()},
     dt.datetime: lambda value, _: {"$datetime": value.isoformat()},
-    decimal.Decimal: _decimal,
 }
 
 

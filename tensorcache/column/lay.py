@@ -36,12 +36,6 @@ class LaidColumn:
         self.rows = 0
         self.shard = ""
 
-    def extend(self, leaf: Any, rows: int) -> int:
-        """Add a leaf; the row where it begins."""
-        first, self.rows = self.rows, self.rows + rows
-        self.leaves.append(leaf)
-        return first
-
 
 class Reference(NamedTuple):
     """A column, and as what its rows come back."""
@@ -222,7 +216,9 @@ class _Lane:
         spot = self._own.get(found) or self._in_rows.get(found)
         if spot is None or not (spot[2] is leaf or _same_bytes(array, array_of(spot[2]))):
             column = self._field.column(self._form, self._trailing)
-            spot = column, column.extend(leaf, self._rows), leaf
+            spot = column, column.rows, leaf
+            column.leaves.append(leaf)
+            column.rows += self._rows
             self._own.setdefault(found, spot)  # of two with one hash the first stays
         column, first, _ = spot
         if self._field.flat:  # whose cells count items, also in a column that has rows

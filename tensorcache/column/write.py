@@ -93,7 +93,11 @@ def write(laid: Laid, add: Add) -> Contents:
     documents: dict[str, Piece] = {}
 
     def document(rows: bytes | bytearray) -> str:
-        piece = add("document", len(rows), lambda sink: _write_document(rows, sink))
+        def write_rows(sink: Sink) -> Piece:
+            sink(rows)
+            return Piece(blake3(rows).hexdigest(), len(rows))
+
+        piece = add("document", len(rows), write_rows)
         documents[piece.digest] = piece
         return piece.digest
 
@@ -159,8 +163,3 @@ def _structure(
         "columns": [_packed(reference) for reference in section.references],
         "lists": lists,
     }
-
-
-def _write_document(rows: bytes | bytearray, sink: Sink) -> Piece:
-    sink(rows)
-    return Piece(blake3(rows).hexdigest(), len(rows))

@@ -155,7 +155,7 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
         CacheTooNew: a newer tensorcache wrote it.
     """
     # One look for all pieces of the entry; what it lacks is looked up piece by piece.
-    known = memory.get(_entry_name(key)) if verify == "once" else None
+    known = memory.get(entry_name(key)) if verify == "once" else None
     known = known if isinstance(known, dict) else {}
     found: dict[str, list[int]] = {}
 
@@ -169,7 +169,7 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
     if opened is None:
         return None
     if verify == "once" and found != known:
-        memory[_entry_name(key)] = found
+        memory[entry_name(key)] = found
     return Held(root, *opened)
 
 
@@ -275,25 +275,18 @@ def check_piece(kind: str, piece: Piece, descriptor: int, memory: Memory, verify
         memory[name] = _fingerprint(status)
 
 
-def remember_entry(root: Root, manifest: Manifest, memory: Memory) -> None:
-    """Seed the memory of all pieces of an entry just published."""
-    names = [piece_name(kind, piece.digest) for kind, piece in manifest.pieces]
-    found = {name: _fingerprint(os.stat(root.join(name))) for name in names}
-    memory[_entry_name(manifest.key)] = found
+def remember(root: Root, manifest: Manifest, memory: Memory) -> None:
+    """Seed the memory of an entry just published; after its renames, which change ctimes."""
+    found = {}
+    for kind, piece in manifest.pieces:
+        name = piece_name(kind, piece.digest)
+        found[name] = memory[name] = _fingerprint(os.stat(root.join(name)))
+    memory[entry_name(manifest.key)] = found
 
 
-def forget_entry(root: Root, key: str) -> None:
-    """There is no such entry any more."""
-    Memory(root, write=True).forget(_entry_name(key))
-
-
-def _entry_name(key: str) -> str:
+def entry_name(key: str) -> str:
+    """What the stats of an entry's pieces are remembered under."""
     return f"entries/{key}"
-
-
-def remember_piece(root: Root, kind: str, digest: str, memory: Memory) -> None:
-    """Seed the memory of a piece just published; after its rename, which changes its ctime."""
-    memory[piece_name(kind, digest)] = _fingerprint(os.stat(piece_path(root, kind, digest)))
 
 
 def forget_piece(root: Root, kind: str, digest: str) -> None:

@@ -6,11 +6,17 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import time
 from typing import Any
 
-from tensorcache.disk.place import Root, ensure_directory, let_group_write, read_file, write_aside
+from tensorcache.disk.place import (
+    Root,
+    ensure_directory,
+    let_group_write,
+    random_name,
+    read_file,
+    write_aside,
+)
 
 MAX_JOURNAL_BYTES = 8 << 20  # about 60,000 hits that no writer took in
 
@@ -72,7 +78,7 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
     """
     folder = root.join("journal")
     with contextlib.suppress(OSError):
-        os.rename(os.path.join(folder, "uses"), os.path.join(folder, secrets.token_hex(16)))
+        os.rename(os.path.join(folder, "uses"), os.path.join(folder, random_name()))
     try:
         names = [name for name in os.listdir(folder) if name != "uses"]
     except OSError:

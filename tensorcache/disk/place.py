@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import stat
 from typing import NamedTuple
 
@@ -227,7 +226,7 @@ def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> 
     Raises:
         OSError: it could not be; nothing is left behind.
     """
-    aside = os.path.join(os.path.dirname(path), f".tensorcache-{secrets.token_hex(16)}")
+    aside = os.path.join(os.path.dirname(path), f".tensorcache-{random_name()}")
     descriptor = create(aside)
     try:
         with open(descriptor, "wb") as file:
@@ -242,6 +241,11 @@ def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> 
         raise
     if durable:
         sync_directory(os.path.dirname(path))
+
+
+def random_name() -> str:
+    """A name that nobody can foresee."""
+    return os.urandom(16).hex()
 
 
 def read_file(path: str) -> bytes:

@@ -10,19 +10,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from tensorcache.disk import lock
-from tensorcache.disk.held import (
-    forget_entry,
-    forget_piece,
-    is_vouched,
-    remember_entry,
-    remember_piece,
-)
+from tensorcache.disk.held import entry_name, forget_piece, is_vouched, remember
 from tensorcache.disk.memory import Memory
 from tensorcache.disk.place import (
     Root,
@@ -32,6 +25,7 @@ from tensorcache.disk.place import (
     manifest_path,
     piece_name,
     piece_path,
+    random_name,
     sync_directory,
 )
 from tensorcache.manifest import Manifest, Piece, to_bytes
@@ -54,7 +48,7 @@ class Staging:
         Raises:
             OSError: it could not be written.
         """
-        aside = os.path.join(self._path, secrets.token_hex(16))
+        aside = os.path.join(self._path, random_name())
         descriptor = create(aside)
         with open(descriptor, "wb", buffering=0) as file:
             _allocate(descriptor, size_bytes)
@@ -91,8 +85,7 @@ class Staging:
                 continue
             ensure_directory(root, *piece_name(kind, piece.digest).split("/")[:-1])
             os.rename(self._staged(kind, piece.digest), path)  # over rot, if it is there
-            remember_piece(root, kind, piece.digest, memory)
-        remember_entry(root, manifest, memory)
+        remember(root, manifest, memory)
         for folder in folders:
             sync_directory(folder)
         path = manifest_path(root, manifest.key)
@@ -137,7 +130,7 @@ def stage(root: Root) -> Staging:
     """
     with lock.locked(root):  # so that no vacuum finds it before it is locked
         ensure_directory(root, "building")
-        path = root.join("building", secrets.token_hex(16))
+        path = root.join("building", random_name())
         os.mkdir(path)
         let_group_write(root, path, 0o2770)
         descriptor = lock.open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -190,7 +183,7 @@ def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
         if descriptor is not None:
             lock.close(descriptor)
     sync_directory(os.path.dirname(path))
-    forget_entry(root, key)
+    Memory(root, write=True).forget(entry_name(key))
     return True
 
 

@@ -8,17 +8,16 @@ paths are kept as linked cells and only written out when something is refused.
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import itertools
 import re
 import struct
-import zoneinfo
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, NoReturn, Self
 
 import msgpack
 
 from tensorcache.errors import EntryCorrupt, TensorCacheError, UnstorableValue
+from tensorcache.key import is_decimal
 
 (
     EXT_PLACE,  # where columns stand in: a field number, [reference, first, rows] or [layout]
@@ -39,8 +38,7 @@ from tensorcache.errors import EntryCorrupt, TensorCacheError, UnstorableValue
 MAX_DEPTH = 32
 # msgpack keeps these as they are, NaN bits too; an int beyond 64 bits comes back to `_default`.
 _PLAIN = frozenset({type(None), bool, int, float, bytes})
-_SIMPLE = _PLAIN | {str}
-_PLAIN_AT_ANY_DEPTH = _SIMPLE | {list, dict}
+_PLAIN_AT_ANY_DEPTH = _PLAIN | {str, list, dict}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ARRAY = struct.Struct(">BI")  # msgpack's array32 header
 
@@ -116,7 +114,7 @@ def lower(value: Any, path: Path, depth: int, place: Place) -> Any:
         return lower_dict(value, path, depth, lambda inner, at: lower(inner, at, depth + 1, place))
     if kind is list or kind is tuple:
         check_depth(path, depth)
-        if _is_simple(value):
+        if set(map(type, value)) <= _PLAIN:  # long lists of numbers, at little cost
             items = list(value)
         else:
             items = [lower(v, (path, i), depth + 1, place) for i, v in enumerate(value)]
@@ -134,6 +132,8 @@ def lower(value: Any, path: Path, depth: int, place: Place) -> Any:
         return msgpack.ExtType(*scalar(value, path))
     if kind.__module__ == "numpy" and hasattr(value, "item") and value.shape == ():
         return _numpy_scalar(value, path)
+    if is_decimal(kind):
+        return msgpack.ExtType(EXT_DECIMAL, str(value).encode())
     return refuse(path, f"a {kind.__module__}.{kind.__qualname__}", _remedy(value))
 
 
@@ -175,14 +175,6 @@ def refuse(path: Path, what: str, remedy: str) -> NoReturn:
     raise UnstorableValue(f"{where}: {what} cannot be stored exactly: {remedy}")
 
 
-def _is_simple(items: list[Any] | tuple[Any, ...]) -> bool:
-    """Whether msgpack takes the items as they are: the common long lists, at little cost."""
-    kinds = set(map(type, items))
-    if not kinds <= _SIMPLE:
-        return False
-    return str not in kinds or all(v.isascii() for v in items if type(v) is str)
-
-
 def _big_int(value: int) -> msgpack.ExtType:
     size = value.bit_length() // 8 + 1
     return msgpack.ExtType(EXT_INT, value.to_bytes(size, "big", signed=True))
@@ -191,6 +183,8 @@ def _big_int(value: int) -> msgpack.ExtType:
 def _zone(zone: dt.tzinfo | None, path: Path) -> Any:
     if zone is None:
         return None
+    import zoneinfo  # 3 ms that a hit without times never spends
+
     if type(zone) is zoneinfo.ZoneInfo and zone.key is not None:
         return zone.key
     if type(zone) is dt.timezone:
@@ -221,7 +215,6 @@ _SCALARS: dict[type, Callable[[Any, Path], tuple[int, bytes]]] = {
         pack([value.days, value.seconds, value.microseconds]),
     ),
     complex: lambda value, _: (EXT_COMPLEX, struct.pack("<dd", value.real, value.imag)),
-    decimal.Decimal: lambda value, _: (EXT_DECIMAL, str(value).encode()),
 }
 
 
@@ -361,10 +354,18 @@ def _raise(code: int, data: bytes, place: Callable[[Any], Any] | None) -> Any:
 def _raise_clock(parse: Callable[[str], Any], data: bytes) -> Any:
     text, fold, zone = msgpack.unpackb(data)
     if isinstance(zone, str):
+        import zoneinfo  # as in `_zone`
+
         zone = zoneinfo.ZoneInfo(zone)
     elif zone is not None:
         zone = dt.timezone(dt.timedelta(microseconds=zone[0]), *zone[1:])
     return parse(text).replace(tzinfo=zone, fold=fold)
+
+
+def _decimal(text: str) -> Any:
+    import decimal  # 1 ms that few spend
+
+    return decimal.Decimal(text)
 
 
 def _raise_scalar(data: bytes) -> Any:
@@ -382,5 +383,5 @@ _RAISE: dict[int, Callable[[bytes], Any]] = {
     EXT_TIMEDELTA: lambda data: dt.timedelta(*msgpack.unpackb(data)),
     EXT_COMPLEX: lambda data: complex(*struct.unpack("<dd", data)),
     EXT_SCALAR: _raise_scalar,
-    EXT_DECIMAL: lambda data: decimal.Decimal(data.decode()),
+    EXT_DECIMAL: lambda data: _decimal(data.decode()),
 }
