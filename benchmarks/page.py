@@ -42,7 +42,7 @@ How to read it:
   open is a hit of `get_or_build` and every section opened, digests of manifests checked.
 - *put* is durable for all: written, and each file and directory synced, by a process that has
   written a small payload before. tensorcache's includes key, digests, manifest and index.
-- There are five rounds. Of what takes a peer more than 8 s there are three loads and one put
+- There are five rounds. Of what takes a peer more than 5 s there are three loads and one put
   (`torch` always has five), at 100,000 batches one of each; a put without a ratio was made once,
   alone. `torch.load` here trusts the file (`weights_only=False`): as it comes it takes longer, and
   is shown where it is short.
@@ -173,10 +173,10 @@ def memory_table(results):
         ]
         for row in sorted(rows, key=lambda row: total(row, "pss"))
     ]
-    head = (
-        f"## Memory of four processes\n\nEach holds the payload of {title} and has touched every "
-        "tensor; what this adds\nto the memory of a process that has imported all. Lists are "
-        "decoded by the peers that load them whole."
+    head = "## Memory of four processes\n\n" + textwrap.fill(
+        f"Each holds the payload of {title} and has touched every tensor; this is what that adds "
+        "to a process that has imported all. Lists are decoded by peers that load them whole only.",
+        100,
     )
     return head + "\n\n" + table(["peer", "of its own, each, MB", "PSS of all four, MB"], lines)
 

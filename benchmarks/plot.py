@@ -38,9 +38,9 @@ def draw(results, path):
         panel.set(xscale="log", yscale="log", xlabel="batches", title=step)
         panel.grid(visible=True, color="#eeeeee")
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].plot([], [], color="#bbbbbb", linewidth=0.7, label="the other peers")
     panels[0].set_ylabel("milliseconds, fresh process")
-    panels[0].legend(frameon=False)
+    panels[1].plot([], [], color="#bbbbbb", linewidth=0.7, label="the other peers")
+    panels[1].legend(frameon=False, loc="lower right")
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 

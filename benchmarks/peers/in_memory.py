@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import gc
 
-import torch
 from payloads import BATCHES
 
+from peers import pickle_5
 from peers.lists import read_list, write_lists
 
 
 def write(payload, folder):
-    torch.save({name: payload[name] for name in payload if name in BATCHES}, folder / "payload.pt")
+    pickle_5.write({name: payload[name] for name in payload if name in BATCHES}, folder)
     write_lists(payload, folder)
 
 
 def ready(folder):
-    payload = torch.load(folder / "payload.pt", weights_only=False)
+    payload = pickle_5.load(folder)
     gc.disable()  # decoding lists would make it walk through a hundred thousand tensors
     return payload | {path.stem: packed(path) for path in folder.glob("*.msgpack")}
 

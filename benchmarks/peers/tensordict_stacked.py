@@ -22,12 +22,15 @@ def write(payload, folder):
 
 def write_stacks(batches, folder):
     """Which stack each batch is in, and at which row."""
-    stacks, order = {}, []
+    numbers, stacks, order = {}, [], []
     for one in batches:
-        rows = stacks.setdefault(tuple(tensor.shape for tensor in one.values()), [])
-        order.append((list(stacks.values()).index(rows), len(rows)))
-        rows.append(TensorDict(one))
-    for number, rows in enumerate(stacks.values()):
+        shapes = tuple(tensor.shape for tensor in one.values())
+        number = numbers.setdefault(shapes, len(numbers))
+        if number == len(stacks):
+            stacks.append([])
+        order.append((number, len(stacks[number])))
+        stacks[number].append(TensorDict(one))
+    for number, rows in enumerate(stacks):
         torch.stack(rows).memmap(folder / str(number))
     return order
 

@@ -25,7 +25,7 @@ Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
 TOGETHER = 64  # elements whose tensors are made at once when a list is walked through
 # Rows are decoded in one go from so many bytes on, and four times as many at each further step:
 # the first comes soon, and Python's collector, which looks at what each step made, seldom does.
-FIRST_BYTES, MOST_BYTES = 1 << 20, 16 << 20
+FIRST_BYTES, MOST_BYTES = 4 << 20, 16 << 20
 
 
 class Column(NamedTuple):
