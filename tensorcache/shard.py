@@ -11,7 +11,6 @@ The format: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import struct
@@ -160,15 +159,10 @@ def _table(memory: memoryview) -> tuple[dict[str, Any], int]:
     text = bytes(memory[8 : 8 + length])
     if text[:1] != b"{":
         raise ValueError("the header is no object")
-    table = _decoder().decode(text.decode())
+    table = _DECODER.decode(text.decode())
     if len(table) > MAX_TENSORS:
         raise ValueError(f"{len(table)} tensors, more than {MAX_TENSORS}")
     return table, 8 + length
-
-
-@functools.cache
-def _decoder() -> json.JSONDecoder:
-    return json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -176,3 +170,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) != len(pairs):
         raise ValueError("a name stands twice")
     return table
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)

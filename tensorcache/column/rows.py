@@ -94,11 +94,6 @@ class Field(NamedTuple):
     shape: np.ndarray[Any, Any] | None
 
     @property
-    def is_plain(self) -> bool:
-        """Whether slices of the columns' arrays, as tensors, are all there is to a fetch."""
-        return self.shape is None and all(column.is_plain for column in self.columns)
-
-    @property
     def name(self) -> str:
         """Its steps as people write them; "" where the elements themselves are tensors."""
         return "/".join(str(step) for step in self.steps)
@@ -294,7 +289,7 @@ class Batches(Rows):
         if not names or self._clone:
             return []
         fields = [(name, self._list.fields[number]) for name, number in names.items()]
-        if not all(field.is_plain for _, field in fields):
+        if any(f.shape is not None or not all(c.is_plain for c in f.columns) for _, f in fields):
             return []
         return [(name, f.at, [column.array for column in f.columns]) for name, f in fields]
 

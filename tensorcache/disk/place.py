@@ -284,14 +284,15 @@ def create(path: str) -> int:
     return os.open(path, flags, 0o666)
 
 
-def ensure_directory(root: Root, *names: str) -> str:
-    """A directory below the root, made and made durable where it is missing."""
+def ensure_directory(root: Root, *names: str, sync: bool = True) -> str:
+    """A directory below the root, made and (by `sync`) made durable where it is missing."""
     path = root.path
     for name in names:
         parent, path = path, os.path.join(path, name)
         if not os.path.isdir(path):
             _mkdir(path, 0o2770 if root.group else None)
-            sync_directory(parent)
+            if sync:
+                sync_directory(parent)
     return path
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -31,6 +32,7 @@ from tensorcache.disk.place import (
 from tensorcache.manifest import Manifest, Piece, to_bytes
 
 Sink = Callable[[Any], object]
+MOST_UNSYNCED = 64  # files open at once on their way to the disk
 
 
 class Staging:
@@ -41,33 +43,43 @@ class Staging:
         self._path = path
         self._descriptor = descriptor
         self._manifest = os.path.join(path, "manifest")
+        self._unsynced: list[io.FileIO] = []
 
     def add(self, kind: str, size_bytes: int, write: Callable[[Sink], Piece]) -> Piece:
-        """Write one shard or document, durable and read-only, under the name of its digest.
+        """Write one shard or document, read-only, under the name of its digest.
+
+        It is durable once the manifest is sealed: synced together, files share the journal's work.
 
         Raises:
             OSError: it could not be written.
         """
         aside = os.path.join(self._path, random_name())
-        descriptor = create(aside)
-        with open(descriptor, "wb", buffering=0) as file:
-            _allocate(descriptor, size_bytes)
-            piece = write(lambda data: _write_all(file, data))
-            os.fchmod(descriptor, 0o444)
-            os.fsync(descriptor)
+        file = open(create(aside), "wb", buffering=0)  # noqa: SIM115 - closed when it is synced
+        self._unsynced.append(file)
+        _allocate(file.fileno(), size_bytes)
+        piece = write(lambda data: _write_all(file, data))
+        os.fchmod(file.fileno(), 0o444)
         os.rename(aside, self._staged(kind, piece.digest))
+        if len(self._unsynced) == MOST_UNSYNCED:
+            self._sync()
         return piece
 
+    def _sync(self) -> None:
+        while self._unsynced:
+            with self._unsynced.pop(0) as file:
+                os.fsync(file.fileno())
+
     def seal(self, manifest: Manifest) -> None:
-        """Write the manifest, durable, beside the pieces that it refers to.
+        """Write the manifest beside the pieces that it refers to, and make all durable.
 
         Raises:
-            OSError: it could not be written.
+            OSError: it could not be.
         """
-        with open(create(self._manifest), "wb", buffering=0) as file:
-            _write_all(file, to_bytes(manifest))
-            os.fchmod(file.fileno(), 0o444)
-            os.fsync(file.fileno())
+        file = open(create(self._manifest), "wb", buffering=0)  # noqa: SIM115 - as in `add`
+        self._unsynced.append(file)
+        _write_all(file, to_bytes(manifest))
+        os.fchmod(file.fileno(), 0o444)
+        self._sync()
 
     def publish(self, manifest: Manifest, memory: Memory) -> None:
         """Put all that was sealed in place, the manifest last; the caller holds the root lock.
@@ -77,14 +89,14 @@ class Staging:
         """
         root = self._root
         leave_notes(root, [manifest.key])
-        folders = set()
+        folders = {root.path}
         for kind, piece in manifest.pieces:
             path = piece_path(root, kind, piece.digest)
-            folders.add(os.path.dirname(path))
-            if is_vouched(root, kind, piece, memory):
-                continue
-            ensure_directory(root, *piece_name(kind, piece.digest).split("/")[:-1])
-            os.rename(self._staged(kind, piece.digest), path)  # over rot, if it is there
+            folder = os.path.dirname(path)
+            folders |= {folder, os.path.dirname(folder)}
+            if not is_vouched(root, kind, piece, memory):
+                ensure_directory(root, *piece_name(kind, piece.digest).split("/")[:-1], sync=False)
+                os.rename(self._staged(kind, piece.digest), path)  # over rot, if it is there
         remember(root, manifest, memory)
         for folder in folders:
             sync_directory(folder)
@@ -95,6 +107,8 @@ class Staging:
 
     def discard(self) -> None:
         """Remove the directory and let go of it."""
+        for file in self._unsynced:
+            file.close()
         shutil.rmtree(self._path, ignore_errors=True)
         lock.close(self._descriptor)
 

@@ -34,7 +34,7 @@ from tensorcache.tree.value import (
 
 MAX_FIELDS = 256
 LAID_OUT_FROM = 32  # elements, for a list that is not itself a section
-RUN = 256  # elements of a list that are looked at together
+RUN = 64  # elements of a list that are looked at together
 IsLeaf = Callable[[Any, Path], bool]
 AreLeaves = Callable[[Sequence[Any]], bool]
 Steps = tuple[str | int, ...]  # a str key, or the position of anything else

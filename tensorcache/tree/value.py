@@ -11,7 +11,7 @@ import datetime as dt
 import itertools
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn, Self
 
 import msgpack
@@ -38,7 +38,7 @@ from tensorcache.key import is_decimal
 MAX_DEPTH = 32
 # msgpack keeps these as they are, NaN bits too; an int beyond 64 bits comes back to `_default`.
 _PLAIN = frozenset({type(None), bool, int, float, bytes})
-_PLAIN_AT_ANY_DEPTH = _PLAIN | {str, list, dict}
+_PLAIN_LEAVES = _PLAIN | {str}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ARRAY = struct.Struct(">BI")  # msgpack's array32 header
 
@@ -252,30 +252,25 @@ def pack_plain(values: list[Any], depth: int) -> list[bytes] | None:
         return None  # `lower` will lead to it
 
 
-def _are_plain(values: list[Any], depth: int) -> bool:
+def _are_plain(values: Sequence[Any], depth: int) -> bool:
     """Whether they hold no types but those that msgpack has, and no dict keys but str.
 
-    They are looked at level by level, by few calls that each see many.
+    What lies at one place of many values is looked at together, by few calls that each see all.
     """
-    lists: list[list[Any]] = [values]
-    dicts: list[dict[Any, Any]] = []
-    for _ in range(depth, MAX_DEPTH + 2):
-        kinds = set(map(type, _inside(lists, dicts)))
-        if not kinds <= _PLAIN_AT_ANY_DEPTH:
-            return False
-        inner_lists = [v for v in _inside(lists, dicts) if type(v) is list] if list in kinds else []
-        inner_dicts = [v for v in _inside(lists, dicts) if type(v) is dict] if dict in kinds else []
-        lists, dicts = inner_lists, inner_dicts
-        if not set(map(type, itertools.chain.from_iterable(dicts))) <= {str}:
-            return False
-        if not lists and not dicts:
-            return True
-    return False
-
-
-def _inside(lists: list[list[Any]], dicts: list[dict[Any, Any]]) -> Iterator[Any]:
+    kinds = set(map(type, values))
+    if kinds <= _PLAIN_LEAVES:
+        return True
+    if depth > MAX_DEPTH or not kinds <= _PLAIN_LEAVES | {list, dict}:
+        return False
+    lists = values if kinds == {list} else [value for value in values if type(value) is list]
+    dicts = values if kinds == {dict} else [value for value in values if type(value) is dict]
     chained = itertools.chain.from_iterable
-    return itertools.chain(chained(lists), chained(map(dict.values, dicts)))
+    if not set(map(type, chained(dicts))) <= {str}:
+        return False
+    inside: list[Sequence[Any]] = [list(chained(map(dict.values, dicts)))]
+    if len(set(map(tuple, dicts))) == 1:
+        inside = list(zip(*map(dict.values, dicts), strict=True))
+    return all(_are_plain(some, depth + 1) for some in (*inside, list(chained(lists))))
 
 
 def pack_at(value: Any, path: Path) -> bytes:
