@@ -57,8 +57,11 @@ class Clone:
             command.chmod(0o755)
 
     def make(self, *words):
+        return self.run("make", "--no-print-directory", "venv", *words)
+
+    def run(self, *command):
         return subprocess.run(
-            ["make", "--no-print-directory", "venv", *words],
+            command,
             check=False,
             cwd=self.home,
             env={"PATH": str(self.path)},
@@ -116,6 +119,24 @@ def test_a_right_venv_is_left_alone(clone):
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert clone.installs() == []
+
+
+def test_an_extra_is_installed_once_and_again_when_what_it_needs_changes(clone):
+    clone.has(python3=WORKING)
+    clone.make()
+    clone.installs()
+
+    said = [clone.run("sh", ".ci/venv.sh", "bench").stderr for _ in range(2)]
+
+    assert said == ["venv: installing what bench needs\n", ""]
+    [line] = clone.installs()
+    assert line.endswith(" --no-build-isolation --editable .[bench]")
+    assert "-c constraints.txt" in line
+
+    (clone.home / "constraints.txt").write_text("another==1\n")
+    clone.run("sh", ".ci/venv.sh", "bench")
+
+    assert [line.rpartition(" ")[2] for line in clone.installs()][-2:] == [".[dev]", ".[bench]"]
 
 
 def test_pip_options_reach_every_install(clone):
