@@ -101,9 +101,10 @@ def write(columns: Sequence[Column], sink: Callable[[Any], object]) -> Piece:
     for column in columns:
         end = size + column.size_bytes
         for rows in column.rows():
-            digest.update(rows)
-            sink(rows)
-            size += rows.nbytes
+            if rows.nbytes:
+                digest.update(rows)
+                sink(rows)
+                size += rows.nbytes
         if size != end:  # a tensor that changed while it was written would shift all that follow
             raise RuntimeError(f"column {column.name!r} gave {size - end:+} bytes too many")
     return Piece(digest.hexdigest(), size)

@@ -147,18 +147,20 @@ def _why_not(layout: Any, dtype: torch.dtype, is_nested: bool, is_meta: bool) ->
 
 def array_of(leaf: Any) -> np.ndarray[Any, Any]:
     """The items of a leaf as a C-contiguous array of its form's numpy dtype: a view if it can."""
-    if type(leaf) is np.ndarray:
-        # safetensors 0.8.0 would store strided arrays wrongly; and the order is ours to decide
-        return leaf if leaf.flags.c_contiguous else leaf.copy(order="C")
-    if leaf.is_contiguous():
+    array: np.ndarray[Any, Any] = leaf
+    if type(leaf) is not np.ndarray:
         try:
-            plain: np.ndarray[Any, Any] = leaf.numpy()
-        except (RuntimeError, TypeError):
-            pass  # on a device, lazy, of a graph, or of a dtype that numpy lacks
-        else:
-            return plain
+            array = leaf.numpy()
+        except (RuntimeError, TypeError):  # of a graph, on a device, or of a dtype that numpy lacks
+            array = _array_of_odd(leaf)
+    # safetensors 0.8.0 would store strided arrays wrongly. The copy is numpy's: torch would share
+    # a large one among its threads, whose pool hangs in a forked child.
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+def _array_of_odd(leaf: torch.Tensor) -> np.ndarray[Any, Any]:
     form = _OF_TORCH[leaf.dtype]
-    tensor = leaf.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    tensor = leaf.detach().resolve_conj().resolve_neg().cpu()
     if form.torch is not None:
         tensor = tensor.view(_STAND_IN[form.numpy.itemsize])
     array: np.ndarray[Any, Any] = tensor.numpy()

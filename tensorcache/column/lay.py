@@ -1,9 +1,9 @@
 """A payload laid into columns.
 
-`lay` decides everything and writes nothing, so what cannot be stored is refused before a byte
-is written. Equal tensors (dtype, shape and bytes; a fast hash finds, a comparison makes sure) lie
-once, in the section that first uses them; later sections refer to it. Names of tensors come from
-the path alone, never from a namespace or key, so that equal columns make equal shards.
+`lay` refuses what cannot be stored, before a byte is written; `lay_section` refuses nothing. Equal
+tensors (dtype, shape and bytes; a fast hash finds, a comparison makes sure) lie once, in the
+section that first uses them; later sections refer to it. Names of tensors come from the path
+alone, never from a namespace or key, so that equal columns make equal shards.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class LaidColumn:
         self.form = form
         self.trailing = trailing
         self.leaves: list[Any] = []
+        self.lengths = array("q")  # rows of each leaf
         self.rows = 0
         self.shard = ""
 
@@ -111,25 +112,23 @@ class LaidSection(NamedTuple):
 
 
 class Laid(NamedTuple):
-    """A payload, laid out: `write` takes it, and it can no longer be refused."""
+    """A payload that can no longer be refused: `write` takes it."""
 
     is_dict: bool
-    sections: list[LaidSection]
+    sections: list[tree.Section]
 
 
 def lay(payload: Any) -> Laid:
-    """Lay a payload into columns, in memory.
+    """Part a payload into plain values, which are packed, and tensors.
 
     Raises:
         UnstorableValue: something in it cannot be stored exactly; the message leads to it.
     """
-    is_dict, sections = tree.split(payload, is_leaf, are_leaves)
-    seen: _Seen = {}
-    with tree.collector_paused():
-        return Laid(is_dict, [_lay_section(section, seen) for section in sections])
+    return Laid(*tree.split(payload, is_leaf, are_leaves))
 
 
-def _lay_section(section: tree.Section, seen: _Seen) -> LaidSection:
+def lay_section(section: tree.Section, seen: Seen) -> LaidSection:
+    """Lay the tensors of a section into columns; those that were `seen` lie there already."""
     base = _escaped(section.name)
     columns: list[LaidColumn] = []
     references: dict[Reference, int] = {}
@@ -148,14 +147,14 @@ def _lay_section(section: tree.Section, seen: _Seen) -> LaidSection:
             length = len(field_of.leaves) if layout.ordinals else layout.length
             fields.append(_lay_field(field_of, list_base, length, seen, columns))
         ends = None
-        if layout.length and layout.skeleton is None:
+        if layout.has_rows:
             ends = Index(f"{list_base}#ends", np.array(layout.ends, np.int64))
         lists.append(LaidList(layout, fields, ends))
     return LaidSection(section.name, section.tree, list(references), columns, lists)
 
 
 def _lay_field(
-    field: tree.Field, list_base: str, length: int, seen: _Seen, columns: list[LaidColumn]
+    field: tree.Field, list_base: str, length: int, seen: Seen, columns: list[LaidColumn]
 ) -> LaidField:
     shapes = set(map(operator.attrgetter("shape"), field.leaves))
     flat = len({shape[1:] for shape in shapes}) > MAX_TRAILING_SHAPES
@@ -179,13 +178,13 @@ def _lay_field(
 # The distinct tensors of a payload by dtype, shape, trailing shape of their column, and hash:
 # in which column each lies, and at which row.
 _Spot = tuple[LaidColumn, int, Any]
-_Seen = dict[tuple[str, tuple[int, ...], tuple[int, ...]], dict[int, _Spot]]
+Seen = dict[tuple[str, tuple[int, ...], tuple[int, ...]], dict[int, _Spot]]
 
 
 class _Lane:
     """The leaves of a field that may differ in their bytes alone."""
 
-    def __init__(self, leaf: Any, field: _Field, seen: _Seen) -> None:
+    def __init__(self, leaf: Any, field: _Field, seen: Seen) -> None:
         shape = tuple(leaf.shape)
         self.form = form_of(leaf)
         self.trailing = () if field.flat else shape[1:]
@@ -206,25 +205,26 @@ class _Lane:
         return self.references[column]
 
 
-def _place(leaves: list[Any], field: _Field, seen: _Seen) -> None:
+def _place(leaves: list[Any], field: _Field, seen: Seen) -> None:
     """Give each leaf a cell of the field: in a column that has its bytes, else in a new row.
 
     The one loop that sees every tensor: it costs 5 µs for each, and a third of a put.
     """
     lanes: dict[tuple[Any, ...], _Lane] = {}
     for leaf in leaves:
-        array = array_of(leaf)
-        traits = leaf.dtype, array.shape, type(leaf) is not np.ndarray and leaf.requires_grad
+        items = array_of(leaf)
+        traits = leaf.dtype, items.shape, type(leaf) is not np.ndarray and leaf.requires_grad
         lane = lanes.get(traits)
         if lane is None:
             lane = lanes[traits] = _Lane(leaf, field, seen)
-        found = xxhash.xxh3_64_intdigest(array)  # type: ignore[arg-type]  # times have no `.data`
+        found = xxhash.xxh3_64_intdigest(items)  # type: ignore[arg-type]  # times have no `.data`
         spot = lane.own.get(found) or lane.in_rows.get(found)
-        if spot is None or not (spot[2] is leaf or _same_bytes(array, array_of(spot[2]))):
+        if spot is None or not (spot[2] is leaf or _same_bytes(items, array_of(spot[2]))):
             column = field.column(lane.form, lane.trailing)
             spot = column, column.rows, leaf
             lane.own.setdefault(found, spot)  # of two with one hash the first stays
             column.leaves.append(leaf)
+            column.lengths.append(lane.rows)
             column.rows += lane.rows
         column, first, _ = spot
         if field.flat:  # whose cells count items, also in a column that has rows

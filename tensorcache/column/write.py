@@ -7,19 +7,30 @@ of equal sections is equal too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from blake3 import blake3
 
 from tensorcache import shard, tree
-from tensorcache.column.form import array_of, bytes_of
-from tensorcache.column.lay import Index, Laid, LaidColumn, LaidSection, Reference
+from tensorcache.column.form import array_of, bytes_of, tensor_of
+from tensorcache.column.lay import (
+    Index,
+    Laid,
+    LaidColumn,
+    LaidSection,
+    Reference,
+    Seen,
+    lay_section,
+)
 from tensorcache.manifest import Piece
 
 MAX_STRUCTURE_BYTES = 64 << 10  # a section's structure above this is a document
 BUFFER_BYTES = 1 << 22
+MOST_ITEMS = 32_767  # torch shares larger copies among threads, whose pool hangs in a forked child
 Sink = Callable[[Any], object]
 Add = Callable[[str, int, Callable[[Sink], Piece]], Piece]
 
@@ -58,32 +69,50 @@ def _packed(reference: Reference) -> list[Any]:
 
 def _buffers(column: LaidColumn) -> Iterator[np.ndarray[Any, Any]]:
     """The rows of a column end to end, in few buffers, without a copy of the whole."""
-    buffer = np.empty(BUFFER_BYTES // column.form.numpy.itemsize, column.form.numpy)
-    some: list[np.ndarray[Any, Any]] = []
+    row_items = max(1, math.prod(column.trailing))
+    most = BUFFER_BYTES // (row_items * column.form.numpy.itemsize)
+    buffer = np.empty((most, *column.trailing), column.form.numpy)
     filled = 0
-    for leaf in column.leaves:
-        rows = array_of(leaf)
-        if filled + rows.size > buffer.size:
-            yield from _together(some, buffer[:filled])
-            some, filled = [], 0
-        if rows.size > buffer.size:
-            yield bytes_of(rows)
+    for leaves, rows in _groups(column, min(most, MOST_ITEMS // row_items)):
+        if filled + rows > most:
+            yield bytes_of(buffer[:filled])
+            filled = 0
+        if rows > most:
+            yield bytes_of(array_of(leaves[0]))
             continue
-        some.append(rows)
-        filled += rows.size
-    yield from _together(some, buffer[:filled])
+        _copy(leaves, buffer[filled : filled + rows], column)
+        filled += rows
+    yield bytes_of(buffer[:filled])
 
 
-def _together(
-    arrays: list[np.ndarray[Any, Any]], buffer: np.ndarray[Any, Any]
-) -> Iterator[np.ndarray[Any, Any]]:
-    if buffer.size:
-        np.concatenate(arrays, axis=None, out=buffer)
-        yield bytes_of(buffer)
+def _groups(column: LaidColumn, most: int) -> Iterator[tuple[list[Any], int]]:
+    """Leaves and their rows: together no more than `most`, but for a leaf that alone has more."""
+    some: list[Any] = []
+    rows = 0
+    for leaf, length in zip(column.leaves, column.lengths, strict=True):
+        if some and rows + length > most:
+            yield some, rows
+            some, rows = [], 0
+        some.append(leaf)
+        rows += length
+    if some:
+        yield some, rows
+
+
+def _copy(leaves: list[Any], rows: np.ndarray[Any, Any], column: LaidColumn) -> None:
+    """Copy leaves to where their rows shall lie; torch does it without an array for each."""
+    if rows.size <= MOST_ITEMS and not column.owner.flat:
+        try:
+            torch.cat(leaves, out=tensor_of(rows, column.form))
+        except (RuntimeError, TypeError, ValueError):
+            pass  # arrays, 0-d, of a graph, on a device, or of a dtype that torch or `cat` lacks
+        else:
+            return
+    np.concatenate([array_of(leaf) for leaf in leaves], axis=None, out=rows.reshape(-1))
 
 
 def write(laid: Laid, add: Add) -> Contents:
-    """Write shards and documents, section by section.
+    """Write the rows, and let go of them; then the shards, section by section.
 
     `add(kind, size_bytes, write)` makes one piece of `kind` ("shard" or "document"): it calls
     `write` with a sink and returns the piece that this made.
@@ -92,22 +121,32 @@ def write(laid: Laid, add: Add) -> Contents:
     shards: dict[str, Piece] = {}
     documents: dict[str, Piece] = {}
 
-    def document(rows: bytes | bytearray) -> str:
-        def write_rows(sink: Sink) -> Piece:
-            sink(rows)
-            return Piece(blake3(rows).hexdigest(), len(rows))
+    def document(data: bytes | bytearray) -> Piece:
+        def write_data(sink: Sink) -> Piece:
+            sink(data)
+            return Piece(blake3(data).hexdigest(), len(data))
 
-        piece = add("document", len(rows), write_rows)
-        documents[piece.digest] = piece
-        return piece.digest
+        return add("document", len(data), write_data)
 
+    rows: dict[str, dict[tree.Steps, Piece]] = {}
     for section in laid.sections:
-        in_shard = _write_shards(section, add, shards)
-        structure = tree.pack(_structure(section, in_shard, document))
+        rows[section.name] = {}
+        for layout in section.layouts:
+            if layout.has_rows:
+                rows[section.name][layout.steps] = document(layout.document)
+            layout.document.clear()
+    seen: Seen = {}
+    for section in laid.sections:
+        with tree.collector_paused():
+            laid_section = lay_section(section, seen)
+        in_shard = _write_shards(laid_section, add, shards)
+        documents |= {piece.digest: piece for piece in rows[section.name].values()}
+        structure = tree.pack(_structure(laid_section, in_shard, rows[section.name]))
+        sections[section.name] = structure
         if len(structure) > MAX_STRUCTURE_BYTES:
-            sections[section.name] = document(structure)
-        else:
-            sections[section.name] = structure
+            piece = document(structure)
+            documents[piece.digest] = piece
+            sections[section.name] = piece.digest
     return Contents(sections, tuple(shards.values()), tuple(documents.values()))
 
 
@@ -133,7 +172,7 @@ def _write_shards(section: LaidSection, add: Add, shards: dict[str, Piece]) -> d
 
 
 def _structure(
-    section: LaidSection, in_shard: dict[str, str], document: Callable[[bytearray], str]
+    section: LaidSection, in_shard: dict[str, str], rows: dict[tree.Steps, Piece]
 ) -> dict[str, Any]:
     def where(index: Index | None) -> list[str] | None:
         return [in_shard[index.name], index.name] if index else None
@@ -144,7 +183,7 @@ def _structure(
             {
                 "length": layout.length,
                 "skeleton": layout.skeleton,
-                "document": document(layout.document) if ends else None,
+                "document": rows[layout.steps].digest if ends else None,
                 "ends": where(ends),
                 "ordinals": layout.ordinals,
                 "fields": [

@@ -76,6 +76,11 @@ class Layout(NamedTuple):
     fields: list[Field]
     ordinals: bool
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether its elements' skeletons differ, and so lie in a document."""
+        return self.length > 0 and self.skeleton is None
+
 
 class _Leaves(NamedTuple):
     """What a tensor is: of one value, and of many at once."""
