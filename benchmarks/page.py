@@ -26,7 +26,7 @@ TITLES = {
 INTRODUCTION = """\
 # Performance
 
-<!-- Written by benchmarks/run.py from benchmarks/results.json: do not edit. -->
+<!-- Written by benchmarks/run.py from results.json: do not edit. -->
 
 {where}{label}
 
@@ -35,7 +35,8 @@ How to read it:
 - Every load is a process that has just started: imports are done and, for tensorcache, the cache
   object is made. A round is one load of tensorcache and one of each peer that reads the same file,
   one after the other, taking turns to be first. A ratio is the peer's time by tensorcache's of the
-  same round. Shown is the median, with [least-most].
+  same round. Shown is the median, with [least-most]. Milliseconds are medians too: a peer's of its
+  own rounds, tensorcache's of all rounds with that payload, so they need not make up the ratio.
 - *open*: the payload is at hand, or what reads it when asked. For a lazy peer that is less work
   than for `torch.load`, so *full* always stands beside it: open, the sum of every tensor by the
   same torch operation, and every list decoded. *first* is open to the first batch. For tensorcache
@@ -61,7 +62,10 @@ WHERE = (
     "{gb:.0f} GB of memory, {system}, load {load:.1f} at the start; {versions}; torch with one "
     "thread."
 )
-QUICK = "\n\n**A quick run**: few peers and few rounds. `make bench` makes the real page."
+QUICK = (
+    "\n\n**A quick run**: few peers, and two or three rounds where it says five below. "
+    "`make bench` makes the real page."
+)
 
 
 def text(results):
@@ -89,7 +93,8 @@ def introduction(run):
 def targets_table(results):
     """What was aimed at, and what was reached."""
     lines = [target.cells(results) for target in TARGETS]
-    return "## Targets\n\n" + table(["", "must", "great", "reached", ""], lines)
+    head = "## Targets\n\nThose in italics are counts: they hold on any machine, and are tests.\n\n"
+    return head + table(["", "must", "great", "reached", ""], lines)
 
 
 def payload_tables(results, payload):

@@ -36,7 +36,8 @@ class Target(NamedTuple):
     def cells(self, results):
         """The target as a line of a table: what was asked, what was reached, what that is worth."""
         value, said = self.reached(results) or (None, "not measured")
-        return self.name, self.asked(self.must), self.asked(self.great), said, self.grade(value)
+        name = f"*{self.name}*" if self.count else self.name
+        return name, self.asked(self.must), self.asked(self.great), said, self.grade(value)
 
     def asked(self, limit):
         if limit is None:

@@ -155,7 +155,7 @@ def test_representations_say_what_they_are(entry):
     assert repr(entry["metas"]) == "Rows(1999 elements)"
     assert repr(entry["empty"]) == "Rows(0 elements)"
     assert repr(entry["oof"][:2]) == (
-        "Batches(2 elements: stats (3, 4) float32, mask (3,) bool, rel () float32)"
+        "Batches(2 elements: stats float32 (n, 3, 4), mask bool (n, 3), rel float32 (n))"
     )
 
 
@@ -189,6 +189,19 @@ def test_columns_have_distinct_rows_and_those_of_other_sections_stand_last(entry
     assert own.shape == (4, 3, 4)
     assert others.shape == (6, 3, 4)
     assert identical(others.clone(), entry["oof"].columns["stats"][0].clone())
+
+
+def test_no_two_fields_share_a_name(cache):
+    element = {"a/b": torch.ones(2), "a": {"b": torch.zeros(2)}, "~0": torch.ones(1)}
+    entry = cache.get_or_build(
+        {}, lambda: {"s": [element, element], "t": [(torch.ones(1),)]}, **GIVEN
+    )
+
+    assert {name: column[0].tolist() for name, column in entry["s"].columns.items()} == {
+        "a%2Fb": [1.0, 1.0], "a/b": [0.0, 0.0], "%7E0": [1.0],
+    }  # fmt: skip
+    assert list(entry["s"].at) == list(entry["s"].columns)
+    assert list(entry["t"].columns) == ["~0"]
 
 
 def test_absent_elements_are_minus_one(cache):

@@ -83,7 +83,7 @@ class Cache:
             refresh: build and replace what is there.
             wait: seconds to wait for another process that builds the same; None, as long as it
                 lives.
-            clone: fetched tensors do not share memory with one another.
+            clone: what is fetched is copied, each time: it shares memory with nothing.
 
         Raises:
             UnkeyableValue: an input, the version or the namespace cannot be part of a key.

@@ -3,7 +3,7 @@
 `Rows` is a list of plain values, `Batches` one whose elements hold tensors. Neither keeps what it
 made: an element is built when it is asked for, as fresh containers around views of the columns.
 A fetched tensor owns a storage of exactly its own bytes, so that saving or sending it never drags
-its column along; equal tensors of one process share memory (`clone=True` parts them).
+its column along; equal tensors of one entry share memory (`clone=True` parts them).
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ class Column(NamedTuple):
     requires_grad: bool
     scalar: bool
     tensor: torch.Tensor | None = None
+
+    def __str__(self) -> str:
+        """As in `float32 (n, 15, 24)`, where n is what elements may differ in."""
+        shape = () if self.scalar else ("n", *self.array.shape[1:])
+        return f"{self.form.name} ({', '.join(map(str, shape))})"
 
     @property
     def is_plain(self) -> bool:
@@ -95,8 +100,13 @@ class Field(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its steps as people write them; "" where the elements themselves are tensors."""
-        return "/".join(str(step) for step in self.steps)
+        """Its steps: dict keys, and `~n` for a position; "" where elements are tensors themselves.
+
+        `%`, `/` and `~` in a key are written in percent, so that no two fields share a name.
+        """
+        return "/".join(
+            f"~{step}" if isinstance(step, int) else _quoted(step) for step in self.steps
+        )
 
     def fetch(self, position: int, *, clone: bool) -> Any:
         """The tensor of one element."""
@@ -109,6 +119,10 @@ class Field(NamedTuple):
     def to(self, device: torch.device, copies: Copies) -> Self:
         """The field with its columns on a device."""
         return self._replace(columns=tuple(column.to(device, copies) for column in self.columns))
+
+
+def _quoted(key: str) -> str:
+    return key.replace("%", "%25").replace("/", "%2F").replace("~", "%7E")
 
 
 class _Number(int):
@@ -249,7 +263,8 @@ class Batches(Rows):
     def columns(self) -> dict[str, tuple[Any, ...]]:
         """For each field its columns: tensors (rows, *trailing), one per dtype and trailing shape.
 
-        Rows are distinct; other sections' columns stand after the field's own.
+        Rows are distinct; other sections' columns stand after the field's own. They are those of
+        the whole stored list, also in a slice of it, whose `at` says which rows are its own.
         """
         return {f.name: tuple(column.whole() for column in f.columns) for f in self._list.fields}
 
@@ -269,14 +284,15 @@ class Batches(Rows):
     def to(self, device: Any) -> Self:
         """The same list with its columns on `device`: one copy per column, none per element.
 
-        Pickled, it is the list in the file again: another process has devices of its own.
+        Columns go whole, also those of a slice; what is there already is not copied. Pickled, it
+        is the list in the file again: another process has devices of its own.
         """
         laid = self._list.to(torch.device(device), {})
         return type(self)(laid, self._reopen, self._span, clone=self._clone)
 
     def __repr__(self) -> str:
         fields = ", ".join(
-            f"{f.name} {tuple(f.columns[0].array.shape[1:])} {f.columns[0].form.name}"
+            f"{f.name} {' | '.join(map(str, f.columns))}".strip()
             for f in self._list.fields[:8]
             if f.columns
         )
