@@ -69,7 +69,7 @@ def test_an_entry_whose_rows_are_behind_keeps_its_shards_when_the_index_cannot_b
 
 
 def test_what_verify_found_rotten_is_built_anew(cache, root):
-    ask(cache, lambda: {"a": [torch.ones(64)]})
+    key = ask(cache, lambda: {"a": [torch.ones(64)]}).key
     (shard,) = Path(root).glob("shards/*/*")
     status = shard.stat()
     os.chmod(shard, 0o644)
@@ -79,7 +79,8 @@ def test_what_verify_found_rotten_is_built_anew(cache, root):
     os.chmod(shard, 0o444)
     # As rot would, under the stat that is remembered.
     memory = disk.Memory(disk.Root(root), write=True)
-    held_room.remember_piece(disk.Root(root), "shard", shard.name[:64], memory)
+    held_room.remember(disk.Root(root), disk.read_manifest(disk.Root(root), key.digest), memory)
+    assert ask(cache, lambda: 1 / 0).hit  # which no stat can tell
     assert shard.stat().st_size == status.st_size
 
     found = cache.verify(deep=True)

@@ -154,8 +154,8 @@ class Builds:
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
         key = _known(asked)
-        laid = column.lay(payload)
         manifest = self._manifest(asked.identities, key, seconds)
+        laid = column.lay(payload)
         moved = self._moved(asked)
         if moved:
             self.warn(moved)
@@ -169,7 +169,7 @@ class Builds:
             place = "" if ours else f"{self._root.path!r} cannot be written: "
             failed = f"not published: {place}{error}"
             self.warn(f"{key.namespace!r} {key.short} is {failed}")
-            return _kept(laid, manifest, key, failed, clone=clone)
+            return _kept(column.lay(payload), manifest, key, failed, clone=clone)
         return of_held(held, hit=False, why=why, key=key, clone=clone)
 
     def put(self, key: Key, payload: Any) -> Entry:

@@ -52,6 +52,7 @@ def _faults(
         if judged[known]:
             # What was remembered of it is wrong: the next to open it looks, and builds it anew.
             disk.forget_piece(root, *known)
+            disk.forget_entry(root, manifest.key)
             yield f"{kind} {piece.digest[:16]}: {judged[known]}; the next build heals it"
     for section in manifest.sections:
         try:

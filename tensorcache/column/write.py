@@ -112,7 +112,7 @@ def _copy(leaves: list[Any], rows: np.ndarray[Any, Any], column: LaidColumn) -> 
 
 
 def write(laid: Laid, add: Add) -> Contents:
-    """Write the rows, and let go of them; then the shards, section by section.
+    """Write the rows, and let go of them (so `laid` is written once); then the shards.
 
     `add(kind, size_bytes, write)` makes one piece of `kind` ("shard" or "document"): it calls
     `write` with a sink and returns the piece that this made.

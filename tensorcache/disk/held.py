@@ -155,7 +155,7 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
         CacheTooNew: a newer tensorcache wrote it.
     """
     # One look for all pieces of the entry; what it lacks is looked up piece by piece.
-    known = memory.get(entry_name(key)) if verify == "once" else None
+    known = memory.get(_entry_name(key)) if verify == "once" else None
     known = known if isinstance(known, dict) else {}
     found: dict[str, list[int]] = {}
 
@@ -169,7 +169,7 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
     if opened is None:
         return None
     if verify == "once" and found != known:
-        memory[entry_name(key)] = found
+        memory[_entry_name(key)] = found
     return Held(root, *opened)
 
 
@@ -281,11 +281,15 @@ def remember(root: Root, manifest: Manifest, memory: Memory) -> None:
     for kind, piece in manifest.pieces:
         name = piece_name(kind, piece.digest)
         found[name] = memory[name] = _fingerprint(os.stat(root.join(name)))
-    memory[entry_name(manifest.key)] = found
+    memory[_entry_name(manifest.key)] = found
 
 
-def entry_name(key: str) -> str:
-    """What the stats of an entry's pieces are remembered under."""
+def forget_entry(root: Root, key: str) -> None:
+    """What is remembered of an entry is no longer so."""
+    Memory(root, write=True).forget(_entry_name(key))
+
+
+def _entry_name(key: str) -> str:
     return f"entries/{key}"
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tensorcache.disk import lock
-from tensorcache.disk.held import entry_name, forget_piece, is_vouched, remember
+from tensorcache.disk.held import forget_entry, forget_piece, is_vouched, remember
 from tensorcache.disk.memory import Memory
 from tensorcache.disk.place import (
     Root,
@@ -197,7 +197,7 @@ def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
         if descriptor is not None:
             lock.close(descriptor)
     sync_directory(os.path.dirname(path))
-    Memory(root, write=True).forget(entry_name(key))
+    forget_entry(root, key)
     return True
 
 
