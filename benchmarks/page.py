@@ -43,7 +43,7 @@ How to read it:
   open is a hit of `get_or_build` and every section opened, digests of manifests checked.
 - *put* is durable for all: written, and each file and directory synced, by a process that has
   written a small payload before. tensorcache's includes key, digests, manifest and index.
-- There are five rounds. Of what takes a peer more than 5 s there are three loads and one put
+- There are five rounds. Of what takes a peer more than 5 s there are two loads and one put
   (`torch` always has five), at 100,000 batches one of each; a put without a ratio was made once,
   alone. `torch.load` here trusts the file (`weights_only=False`): as it comes it takes longer, and
   is shown where it is short.

@@ -138,11 +138,13 @@ def read(memory: memoryview, digest: str) -> dict[str, Mapped]:
         for name, entry in table.items():
             dtype, shape, (begin, end_of) = entry["dtype"], entry["shape"], entry["data_offsets"]
             size = ITEM_BYTES[dtype]
+            if len(shape) > MAX_RANK:
+                raise ValueError(f"{len(shape)} dimensions of {name!r:.80}")
             for length in shape:
                 if type(length) is not int or length < 0:
                     raise ValueError(f"shape {shape!r:.80} of {name!r:.80}")
                 size *= length
-            if begin != end or end_of != begin + size or len(shape) > MAX_RANK:
+            if begin != end or end_of != begin + size:
                 raise ValueError(f"offsets of {name!r:.80}")
             end = end_of
             mapped[name] = Mapped(dtype, tuple(shape), memory[start + begin : start + end])

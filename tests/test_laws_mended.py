@@ -79,7 +79,7 @@ def test_what_verify_found_rotten_is_built_anew(cache, root):
     os.chmod(shard, 0o444)
     # As rot would, under the stat that is remembered.
     memory = disk.Memory(disk.Root(root), write=True)
-    held_room.remember(disk.Root(root), disk.read_manifest(disk.Root(root), key.digest), memory)
+    held_room.remember(disk.Root(root), disk.read_manifest(disk.Root(root), key.digest), memory, ())
     assert ask(cache, lambda: 1 / 0).hit  # which no stat can tell
     assert shard.stat().st_size == status.st_size
 

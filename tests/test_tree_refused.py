@@ -177,3 +177,23 @@ def test_depth_has_its_limit_in_a_long_list_too(kind):
     assert identical(tree.unpack_rows(layout.document, 2), [1, nested(31, kind)])
     with pytest.raises(UnstorableValue, match="nested deeper than 32"):
         tree.split({"s": [1, nested(32, kind)]}, no_leaf, never)
+
+
+def deep():
+    value: dict[str, object] = {}
+    for _ in range(2000):
+        value = {"k": value}
+    return value
+
+
+def family():
+    """A tree whose nodes know their parent: a cycle that branches."""
+    top: dict[str, object] = {"n": 0}
+    top["children"] = [{"parent": top, "n": n} for n in range(30)]
+    return top
+
+
+@pytest.mark.parametrize("make", [cycle, deep, family])
+def test_cycles_and_depths_in_a_long_list_are_refused_by_path(make):
+    with pytest.raises(UnstorableValue, match=r"^payload\['s'\]\[1\].*nested deeper than 32"):
+        tree.split({"s": [{"n": 1}, make()]}, no_leaf, never)

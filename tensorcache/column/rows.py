@@ -23,9 +23,9 @@ Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
 
 
 TOGETHER = 64  # elements whose tensors are made at once when a list is walked through
-# Rows are decoded in one go from so many bytes on, and four times as many at each further step:
-# the first comes soon, and Python's collector, which looks at what each step made, seldom does.
-FIRST_BYTES, MOST_BYTES = 4 << 20, 16 << 20
+# Bytes of rows that are decoded in one go, step by step, the last for all that follow. The first
+# row comes soon; then Python's collector, which looks at what each step made, seldom does.
+STEPS_BYTES = 16 << 10, 4 << 20, 16 << 20
 
 
 class Column(NamedTuple):
@@ -213,11 +213,11 @@ class Rows(Sequence[Any]):
         if span.step != 1:
             yield from map(self._element, span)
             return
-        start, size_bytes = span.start, FIRST_BYTES
+        start, sizes = span.start, iter(STEPS_BYTES)
         while start < span.stop:
-            stop = min(self._reach(start, size_bytes), span.stop)
+            stop = min(self._reach(start, next(sizes, STEPS_BYTES[-1])), span.stop)
             yield from self._elements(start, stop)
-            start, size_bytes = stop, min(4 * size_bytes, MOST_BYTES)
+            start = stop
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list | Rows):

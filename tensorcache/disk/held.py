@@ -13,7 +13,7 @@ import os
 import resource
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple, TypeVar
 
 from blake3 import blake3
@@ -275,12 +275,15 @@ def check_piece(kind: str, piece: Piece, descriptor: int, memory: Memory, verify
         memory[name] = _fingerprint(status)
 
 
-def remember(root: Root, manifest: Manifest, memory: Memory) -> None:
+def remember(root: Root, manifest: Manifest, memory: Memory, vouched: Container[Piece]) -> None:
     """Seed the memory of an entry just published; after its renames, which change ctimes."""
     found = {}
     for kind, piece in manifest.pieces:
         name = piece_name(kind, piece.digest)
-        found[name] = memory[name] = _fingerprint(os.stat(root.join(name)))
+        if piece in vouched:  # what it was when it was found good, whatever it is now
+            found[name] = memory.get(name)
+        else:
+            found[name] = memory[name] = _fingerprint(os.stat(root.join(name)))
     memory[_entry_name(manifest.key)] = found
 
 

@@ -32,7 +32,7 @@ from tensorcache.disk.place import (
 from tensorcache.manifest import Manifest, Piece, to_bytes
 
 Sink = Callable[[Any], object]
-MOST_UNSYNCED = 64  # files open at once on their way to the disk
+MOST_UNSYNCED = 8  # files open at once on their way to the disk
 
 
 class Staging:
@@ -89,15 +89,17 @@ class Staging:
         """
         root = self._root
         leave_notes(root, [manifest.key])
-        folders = {root.path}
+        folders, vouched = {root.path}, set()
         for kind, piece in manifest.pieces:
             path = piece_path(root, kind, piece.digest)
             folder = os.path.dirname(path)
             folders |= {folder, os.path.dirname(folder)}
-            if not is_vouched(root, kind, piece, memory):
+            if is_vouched(root, kind, piece, memory):
+                vouched.add(piece)
+            else:
                 ensure_directory(root, *piece_name(kind, piece.digest).split("/")[:-1], sync=False)
                 os.rename(self._staged(kind, piece.digest), path)  # over rot, if it is there
-        remember(root, manifest, memory)
+        remember(root, manifest, memory, vouched)
         for folder in folders:
             sync_directory(folder)
         path = manifest_path(root, manifest.key)
@@ -108,7 +110,8 @@ class Staging:
     def discard(self) -> None:
         """Remove the directory and let go of it."""
         for file in self._unsynced:
-            file.close()
+            with contextlib.suppress(OSError):
+                file.close()
         shutil.rmtree(self._path, ignore_errors=True)
         lock.close(self._descriptor)
 
@@ -126,7 +129,7 @@ def _allocate(descriptor: int, size_bytes: int) -> None:
         try:
             os.posix_fallocate(descriptor, 0, size_bytes)
         except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM):
                 raise
 
 

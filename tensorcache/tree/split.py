@@ -18,6 +18,7 @@ import msgpack
 
 from tensorcache.tree.value import (
     EXT_PLACE,
+    MAX_DEPTH,
     Odd,
     Path,
     Root,
@@ -196,7 +197,7 @@ def _lay_out(elements: list[Any], path: Path, leaves: _Leaves) -> Layout:
         if plain is not None:
             skeletons.add(plain)
             continue
-        alike = _leaves_alone(run, root, leaves.are_leaves)
+        alike = _leaves_alone(run, root, depth, leaves.are_leaves)
         for root.element, element in enumerate(run[:1] if alike else run, start):
             skeleton = pack_at(lower(element, root, depth, place), root)
             skeletons.add([skeleton])
@@ -211,12 +212,12 @@ def _lay_out(elements: list[Any], path: Path, leaves: _Leaves) -> Layout:
 
 
 def _leaves_alone(
-    values: Sequence[Any], path: Path, are_leaves: AreLeaves
+    values: Sequence[Any], path: Path, depth: int, are_leaves: AreLeaves
 ) -> dict[Path, Sequence[Any]] | None:
     """By path the tensors of values that are dicts of the same form and hold tensors alone."""
     if are_leaves(values):
         return {path: values}
-    if set(map(type, values)) != {dict}:
+    if depth > MAX_DEPTH or set(map(type, values)) != {dict}:
         return None
     names = tuple(values[0])
     if not names or set(map(tuple, values)) != {names}:
@@ -225,7 +226,7 @@ def _leaves_alone(
         return None
     found: dict[Path, Sequence[Any]] = {}
     for name, inner in zip(names, zip(*map(dict.values, values), strict=True), strict=True):
-        tensors = _leaves_alone(inner, (path, name), are_leaves)
+        tensors = _leaves_alone(inner, (path, name), depth + 1, are_leaves)
         if tensors is None:
             return None
         found |= tensors

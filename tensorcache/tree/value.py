@@ -36,6 +36,7 @@ from tensorcache.key import is_decimal
 ) = range(1, 14)
 
 MAX_DEPTH = 32
+MAX_TOGETHER = 1 << 18  # values that are looked at together
 # msgpack keeps these as they are, NaN bits too; an int beyond 64 bits comes back to `_default`.
 _PLAIN = frozenset({type(None), bool, int, float, bytes})
 _PLAIN_LEAVES = _PLAIN | {str}
@@ -256,16 +257,19 @@ def _are_plain(values: Sequence[Any], depth: int) -> bool:
     """Whether they hold no types but those that msgpack has, and no dict keys but str.
 
     What lies at one place of many values is looked at together, by few calls that each see all.
+    More than MAX_TOGETHER, and `lower` looks: at cycles that branch, and at large elements.
     """
     kinds = set(map(type, values))
     if kinds <= _PLAIN_LEAVES:
         return True
-    if depth > MAX_DEPTH or not kinds <= _PLAIN_LEAVES | {list, dict}:
+    if depth > MAX_DEPTH or len(values) > MAX_TOGETHER or not kinds <= _PLAIN_LEAVES | {list, dict}:
         return False
     lists = values if kinds == {list} else [value for value in values if type(value) is list]
     dicts = values if kinds == {dict} else [value for value in values if type(value) is dict]
     chained = itertools.chain.from_iterable
     if not set(map(type, chained(dicts))) <= {str}:
+        return False
+    if sum(map(len, lists)) + sum(map(len, dicts)) > MAX_TOGETHER:
         return False
     inside: list[Sequence[Any]] = [list(chained(map(dict.values, dicts)))]
     if len(set(map(tuple, dicts))) == 1:
