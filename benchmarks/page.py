@@ -48,7 +48,7 @@ How to read it:
   alone. `torch.load` here trusts the file (`weights_only=False`): as it comes it takes longer, and
   is shown where it is short.
 - The files are read once right before they are loaded. *Cold*: they are put out of this machine's
-  page cache instead, in three rounds. A host below may still hold them: these figures are soft.
+  page cache instead, in two rounds. A host below may still hold them: these figures are soft.
 - What every peer loads was compared with the payload once before, tensor by tensor, list by list
   (not at 100,000 batches), and in every load by the sum of all sums. A peer that fails is a row
   with its error.

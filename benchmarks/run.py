@@ -30,9 +30,9 @@ import torch
 from peers import OURS, RAM, RIVALS, TORCH
 
 REPO = Path(__file__).parents[1]
-SLOW_SECONDS = 5  # what takes a peer longer is done less often: three loads, one write
-SLOW_TURNS = 3
-COLD_TURNS = 3
+SLOW_SECONDS = 5  # what takes a peer longer is done less often: two loads, one write
+SLOW_TURNS = 2
+COLD_TURNS = 2
 EVERY = tuple(peer.name for peer in (RAM, *RIVALS))
 LONG = (TORCH.name, "safetensors load_file", "lmdb")
 SOME = (RAM.name, "pickle 5 of numpy arrays", *LONG)
