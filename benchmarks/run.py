@@ -267,6 +267,8 @@ class Bench:
         return {step: one for step, one in seconds.items() if step != "sum"}
 
     def row(self, what, peer, **values):
+        if "error" in values:  # whose files have no place on a page
+            values["error"] = values["error"].replace(str(self.folder), "…")
         self.rows.append({"payload": self.plan.payload, "what": what, "peer": peer.name, **values})
         self.say(f"{what} {peer.name} {values.get('error', '')}")
 
