@@ -6,13 +6,16 @@ no fault: the next writer or `vacuum` takes it in.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 
 from tensorcache import disk, rows
-from tensorcache.errors import CacheTooNew, EntryCorrupt, TensorCacheError
+from tensorcache.errors import CacheTooNew, EntryCorrupt, LeaseTimeout, TensorCacheError
 from tensorcache.index import Index
 from tensorcache.manifest import Manifest, columns_of
+
+LOCK_SECONDS = 2.0  # how long it waits for who publishes, before it looks without
 
 
 def verify(root: disk.Root, index: Index, *, deep: bool) -> list[str]:
@@ -81,8 +84,13 @@ def _index_faults(root: disk.Root, index: Index) -> list[str]:
     faults = index.check()
     try:
         suspects = _apart(root, index, disk.keys_of(root))
-        # Once more: others may publish and remove between our looks at manifests, rows and notes.
-        return faults + list(_apart(root, index, suspects).values())
+        if not suspects:
+            return faults
+        # Once more, while nobody can publish or remove between our looks at manifests and rows.
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(LeaseTimeout, OSError):  # read-only media have no lock
+                stack.enter_context(disk.locked(root, LOCK_SECONDS))
+            return faults + list(_apart(root, index, suspects).values())
     except TensorCacheError as error:
         return [*faults, str(error)]
 
