@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from blake3 import blake3
@@ -30,22 +31,38 @@ class Piece(NamedTuple):
     size_bytes: int
 
 
+class Part(NamedTuple):
+    """What one part of a source or of the code was: what a miss is explained by.
+
+    `size` is what people count it in: rows of a table, bytes of a file or module.
+    """
+
+    size: int
+    digest: str
+
+
+Parts = Mapping[str, Part]
+
+
 class Provenance(NamedTuple):
     """Where an input outside came from: provenance, never part of the key.
 
     `stat` is (device, inode, size in bytes, mtime_ns, ctime_ns), or None where there is no file.
+    `parts` are its tables or files by name, or None where they are not known.
     """
 
     name: str
     kind: str
     path: str | None
     stat: tuple[int, ...] | None
+    parts: Parts | None = None
 
 
 class Manifest(NamedTuple):
     """One entry. `sections` maps names to packed structures, or to the digest of a document.
 
-    `digest` is the blake3 of the manifest's body: the generation of the entry.
+    `code` are the modules that the version covers, or None where it was given by hand. `digest` is
+    the blake3 of the manifest's body: the generation of the entry.
     """
 
     key: str
@@ -60,6 +77,7 @@ class Manifest(NamedTuple):
     host: str
     tools: dict[str, str]
     audit: dict[str, Any] | None = None
+    code: Parts | None = None
     format: int = MANIFEST_FORMAT
     digest: str = ""
 
@@ -126,13 +144,14 @@ def to_bytes(manifest: Manifest) -> bytes:
             "sections": manifest.sections,
             "shards": [list(piece) for piece in manifest.shards],
             "documents": [list(piece) for piece in manifest.documents],
-            "sources": [list(source) for source in manifest.sources],
+            "sources": [_plain(source) for source in manifest.sources],
             "created_at": manifest.created_at,
             "build_seconds": manifest.build_seconds,
             "host": manifest.host,
             "tools": manifest.tools,
             "audit": manifest.audit,
         }
+        | ({} if manifest.code is None else {"code": manifest.code})  # as it was before there was
     )
     if len(body) + _DIGEST_BYTES > MAX_MANIFEST_BYTES:
         raise UnstorableValue(
@@ -167,20 +186,32 @@ def from_bytes(data: bytes, key: str) -> Manifest:
             sections=fields["sections"],
             shards=tuple(Piece(*piece) for piece in fields["shards"]),
             documents=tuple(Piece(*piece) for piece in fields["documents"]),
-            sources=tuple(
-                Provenance(name, kind, path, None if stat is None else tuple(stat))
-                for name, kind, path, stat, *_ in fields["sources"]
-            ),
+            sources=tuple(_provenance(*source) for source in fields["sources"]),
             created_at=fields["created_at"],
             build_seconds=fields["build_seconds"],
             host=fields["host"],
             tools=fields["tools"],
             audit=fields["audit"],
+            code=_parts(fields.get("code")),
             format=fields["format"],
             digest=digest.hex(),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EntryCorrupt(f"manifest {key[:16]}: {error!r:.200}") from error
+
+
+def _plain(source: Provenance) -> list[Any]:
+    return list(source if source.parts else source[:4])
+
+
+def _provenance(
+    name: str, kind: str, path: str | None, stat: Any, parts: Any = None, *_: Any
+) -> Provenance:
+    return Provenance(name, kind, path, None if stat is None else tuple(stat), _parts(parts))
+
+
+def _parts(parts: Any) -> Parts | None:
+    return None if parts is None else {name: Part(*part) for name, part in parts.items()}
 
 
 def _check_identity(key: str, identity: str, wanted: str) -> None:

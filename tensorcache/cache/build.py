@@ -249,7 +249,7 @@ class Builds:
             shards=(),
             documents=(),
             sources=tuple(
-                Provenance(name, identity.kind, identity.path, identity.stat)
+                Provenance(name, identity.kind, identity.path, identity.stat, identity.parts)
                 for name, identity in identities.items()
             ),
             created_at=time.time(),

@@ -22,6 +22,7 @@ from blake3 import blake3
 
 from tensorcache.errors import SourceMissing, UnkeyableValue
 from tensorcache.key import MAX_DEPTH, canonical
+from tensorcache.manifest import Parts
 from tensorcache.source.code import CodeVersion, code_version, version_text
 from tensorcache.source.content import files_text
 from tensorcache.source.memory import Memory, Stat, Stats, printable, stat_of, steady
@@ -72,7 +73,7 @@ class Identity(NamedTuple):
 
     `text` goes into the key; None means that it cannot be told now, and `why` says why. `kind` is
     sqlite, duckdb, files or value. `path` and `stat` (device, inode, size in bytes, mtime_ns,
-    ctime_ns) are provenance.
+    ctime_ns) are provenance. `parts` are its tables or files, where they are known.
     """
 
     text: str | None
@@ -80,6 +81,7 @@ class Identity(NamedTuple):
     kind: str
     path: str | None
     stat: Stat | None
+    parts: Parts | None = None
 
 
 def database(path: str | os.PathLike[str], level: str = "bytes") -> Database:
