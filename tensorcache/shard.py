@@ -39,6 +39,8 @@ _LENGTH = struct.Struct("<Q")
 class Column(NamedTuple):
     """A tensor to be written: `rows()` yields its bytes in order, in buffers of any size.
 
+    A buffer stays as it is until the next but one is asked for.
+
     `pair`: its items are two of `dtype`, side by side in a last dimension of 2.
     """
 
@@ -93,20 +95,28 @@ def size_bytes(columns: Sequence[Column]) -> int:
 
 
 def write(columns: Sequence[Column], sink: Callable[[Any], object]) -> Piece:
-    """Write one shard into `sink` (which takes bytes-like buffers); its digest and size."""
+    """Write one shard into `sink` (which takes bytes-like buffers); its digest and size.
+
+    A second thread writes a buffer while the digest of it is taken, and the next one is filled.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # a hit writes nothing
+
     head = _header(columns)
     digest = blake3(head)  # one thread: the pool of many would hang in a forked child
-    sink(head)
     size = len(head)
-    for column in columns:
-        end = size + column.size_bytes
-        for rows in column.rows():
-            if rows.nbytes:
-                digest.update(rows)
-                sink(rows)
-                size += rows.nbytes
-        if size != end:  # a tensor that changed while it was written would shift all that follow
-            raise RuntimeError(f"column {column.name!r} gave {size - end:+} bytes too many")
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit(sink, head)
+        for column in columns:
+            end = size + column.size_bytes
+            for rows in column.rows():
+                if rows.nbytes:
+                    written.result()
+                    written = writer.submit(sink, rows)
+                    digest.update(rows)
+                    size += rows.nbytes
+            if size != end:  # a tensor that changed meanwhile would shift all that follow
+                raise RuntimeError(f"column {column.name!r} gave {size - end:+} bytes too many")
+        written.result()
     return Piece(digest.hexdigest(), size)
 
 

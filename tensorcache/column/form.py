@@ -163,7 +163,7 @@ def _array_of_odd(leaf: torch.Tensor) -> np.ndarray[Any, Any]:
     tensor = leaf.detach().resolve_conj().resolve_neg().cpu()
     if form.torch is not None:
         tensor = tensor.view(_STAND_IN[form.numpy.itemsize])
-    array: np.ndarray[Any, Any] = tensor.numpy()
+    array: np.ndarray[Any, Any] = tensor.numpy(force=True)  # zeros that were never made
     return array.view(form.numpy) if form.torch is not None else array
 
 

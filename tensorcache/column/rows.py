@@ -23,9 +23,9 @@ Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
 
 
 TOGETHER = 64  # elements whose tensors are made at once when a list is walked through
-# Bytes of rows that are decoded in one go, step by step, the last for all that follow. The first
-# row comes soon; then Python's collector, which looks at what each step made, seldom does.
-STEPS_BYTES = 16 << 10, 4 << 20, 16 << 20
+# Bytes of rows that are decoded in one go: few at first, so that the first row comes soon; then
+# what a processor's own memory holds.
+FIRST_BYTES, STEP_BYTES = 16 << 10, 1 << 20
 
 
 class Column(NamedTuple):
@@ -173,8 +173,11 @@ class List(NamedTuple):
             return [tree.unpack(self.skeleton) for _ in range(start, stop)]
         assert self.ends is not None  # one skeleton or many
         begin = int(self.ends[start - 1]) if start else 0
-        with tree.collector_paused():
-            return tree.unpack_rows(self.document[begin : int(self.ends[stop - 1])], stop - start)
+        rows = self.document[begin : int(self.ends[stop - 1])]
+        if rows.nbytes <= FIRST_BYTES:
+            return tree.unpack_rows(rows, stop - start)
+        with tree.collector_spared():
+            return tree.unpack_rows(rows, stop - start)
 
 
 class Rows(Sequence[Any]):
@@ -213,11 +216,11 @@ class Rows(Sequence[Any]):
         if span.step != 1:
             yield from map(self._element, span)
             return
-        start, sizes = span.start, iter(STEPS_BYTES)
+        start, size_bytes = span.start, FIRST_BYTES
         while start < span.stop:
-            stop = min(self._reach(start, next(sizes, STEPS_BYTES[-1])), span.stop)
+            stop = min(self._reach(start, size_bytes), span.stop)
             yield from self._elements(start, stop)
-            start = stop
+            start, size_bytes = stop, STEP_BYTES
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list | Rows):

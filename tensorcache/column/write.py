@@ -29,7 +29,7 @@ from tensorcache.column.lay import (
 from tensorcache.manifest import Piece
 
 MAX_STRUCTURE_BYTES = 64 << 10  # a section's structure above this is a document
-BUFFER_BYTES = 1 << 22
+BUFFER_BYTES = 1 << 21
 MOST_ITEMS = 32_767  # torch shares larger copies among threads, whose pool hangs in a forked child
 Sink = Callable[[Any], object]
 Add = Callable[[str, int, Callable[[Sink], Piece]], Piece]
@@ -68,15 +68,15 @@ def _packed(reference: Reference) -> list[Any]:
 
 
 def _buffers(column: LaidColumn) -> Iterator[np.ndarray[Any, Any]]:
-    """The rows of a column end to end, in few buffers, without a copy of the whole."""
+    """The rows of a column end to end, without a copy of the whole: two buffers by turns."""
     row_items = max(1, math.prod(column.trailing))
     most = BUFFER_BYTES // (row_items * column.form.numpy.itemsize)
-    buffer = np.empty((most, *column.trailing), column.form.numpy)
+    buffer, other = (np.empty((most, *column.trailing), column.form.numpy) for _ in range(2))
     filled = 0
     for leaves, rows in _groups(column, min(most, MOST_ITEMS // row_items)):
         if filled + rows > most:
             yield bytes_of(buffer[:filled])
-            filled = 0
+            buffer, other, filled = other, buffer, 0
         if rows > most:
             yield bytes_of(array_of(leaves[0]))
             continue

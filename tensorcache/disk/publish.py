@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import os
 import shutil
@@ -32,6 +33,7 @@ from tensorcache.disk.place import (
 from tensorcache.manifest import Manifest, Piece, to_bytes
 
 Sink = Callable[[Any], object]
+_SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
 MOST_UNSYNCED = 8  # files open at once on their way to the disk
 
 
@@ -57,7 +59,7 @@ class Staging:
         file = open(create(aside), "wb", buffering=0)  # noqa: SIM115 - closed when it is synced
         self._unsynced.append(file)
         _allocate(file.fileno(), size_bytes)
-        piece = write(lambda data: _write_all(file, data))
+        piece = write(lambda data: _begin_sync(file.fileno(), _write_all(file, data)))
         os.fchmod(file.fileno(), 0o444)
         os.rename(aside, self._staged(kind, piece.digest))
         if len(self._unsynced) == MOST_UNSYNCED:
@@ -133,10 +135,31 @@ def _allocate(descriptor: int, size_bytes: int) -> None:
                 raise
 
 
-def _write_all(file: Any, data: Any) -> None:
+def _begin_sync(descriptor: int, written_bytes: int) -> None:
+    """Have the disk begin with what was just written, so that fsync finds little left to do.
+
+    It waits for nothing, and so takes no error away that fsync shall tell.
+    """
+    if sync_file_range := _sync_file_range():
+        end = os.lseek(descriptor, 0, os.SEEK_CUR)
+        sync_file_range(descriptor, end - written_bytes, written_bytes, _SYNC_FILE_RANGE_WRITE)
+
+
+@functools.cache
+def _sync_file_range() -> Any:
+    import ctypes  # torch has it by then
+
+    found = getattr(ctypes.CDLL(None), "sync_file_range", None)  # Linux has it
+    if found is not None:
+        found.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return found
+
+
+def _write_all(file: Any, data: Any) -> int:
     view = memoryview(data).cast("B")
     while view.nbytes:
         view = view[file.write(view) :]
+    return memoryview(data).nbytes
 
 
 def stage(root: Root) -> Staging:

@@ -5,13 +5,13 @@ is stored exactly, by exact type, or refused with its path before a byte is writ
 table of types in two directions; `split` parts a payload into trees, skeletons and tensors.
 """
 
+from tensorcache.tree.collector import collector_paused, collector_spared
 from tensorcache.tree.split import (
     Field,
     Hole,
     Layout,
     Section,
     Steps,
-    collector_paused,
     split,
     steps_of,
 )
@@ -26,6 +26,7 @@ __all__ = [
     "Section",
     "Steps",
     "collector_paused",
+    "collector_spared",
     "pack",
     "refuse",
     "split",

@@ -7,15 +7,14 @@ only collected here; `column` lays them end to end.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import itertools
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgpack
 
+from tensorcache.tree.collector import collector_paused
 from tensorcache.tree.value import (
     EXT_PLACE,
     MAX_DEPTH,
@@ -270,15 +269,3 @@ def _holds_leaf(value: Any, path: Path, depth: int, is_leaf: IsLeaf) -> bool:
 
 
 _NEVER_LEAVES = frozenset({type(None), bool, int, float, str, bytes})
-
-
-@contextlib.contextmanager
-def collector_paused() -> Iterator[None]:
-    """Thousands of small objects, all of which survive: collecting costs more than the work."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

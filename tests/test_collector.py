@@ -1,0 +1,85 @@
+"""What is spared Python's collector: it may be frozen, never lost to it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from tensorcache.tree import collector_paused, collector_spared
+
+
+class Knot:
+    """A cycle: only the collector can free it."""
+
+    def __init__(self):
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def _collector_as_it_was():
+    gc.collect()
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+def generation_of(found):
+    return next(n for n in range(3) if any(one is found for one in gc.get_objects(n)))
+
+
+def test_what_is_made_while_it_is_spared_is_old_at_once():
+    with collector_spared():
+        made = [[number] for number in range(1000)]
+
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert generation_of(made[0]) == generation_of(made[-1]) == 2
+    assert gc.get_count()[0] < 500  # so nothing is looked at soon
+    assert gc.get_freeze_count() == 0
+
+
+def test_garbage_of_before_is_collected_and_not_carried_along():
+    knot = weakref.ref(Knot())
+    with collector_spared():
+        pass
+
+    assert knot() is None
+
+
+def test_garbage_that_is_made_meanwhile_is_collected_in_the_end():
+    with collector_spared():
+        knot = weakref.ref(Knot())
+
+    assert knot() is not None
+    gc.collect()
+    assert knot() is None
+
+
+def test_what_a_program_has_frozen_stays_frozen():
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with collector_spared():
+        made = [[]]
+
+    assert gc.get_freeze_count() >= frozen > 0
+    assert generation_of(made[0]) < 2
+
+
+@pytest.mark.parametrize("aside", [collector_paused, collector_spared])
+def test_a_collector_that_was_off_stays_off(aside):
+    gc.disable()
+    with aside():
+        pass
+
+    assert not gc.isenabled()
+
+
+@pytest.mark.parametrize("aside", [collector_paused, collector_spared])
+def test_an_error_leaves_it_as_it_was(aside):
+    with pytest.raises(ValueError, match="meanwhile"), aside():
+        raise ValueError("meanwhile")
+
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
