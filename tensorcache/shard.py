@@ -11,10 +11,11 @@ The format: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from blake3 import blake3
@@ -25,6 +26,7 @@ from tensorcache.manifest import Piece
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 100_000
 MAX_RANK = 65  # 64 of a tensor, and the two halves of an item (complex128)
+AHEAD_BYTES = 8 << 20  # below it a thread has no time to gain any
 SHARD_BYTES = 1 << 30  # a shard closes here; a larger column has one of its own
 # Item sizes of what every safetensors reader knows. Rarer dtypes are stored as one of these.
 ITEM_BYTES = {
@@ -95,29 +97,45 @@ def size_bytes(columns: Sequence[Column]) -> int:
 
 
 def write(columns: Sequence[Column], sink: Callable[[Any], object]) -> Piece:
-    """Write one shard into `sink` (which takes bytes-like buffers); its digest and size.
-
-    A second thread writes a buffer while the digest of it is taken, and the next one is filled.
-    """
-    from concurrent.futures import ThreadPoolExecutor  # a hit writes nothing
-
+    """Write one shard into `sink` (which takes bytes-like buffers); its digest and size."""
     head = _header(columns)
     digest = blake3(head)  # one thread: the pool of many would hang in a forked child
+    sink(head)
     size = len(head)
-    with ThreadPoolExecutor(1) as writer:
-        written = writer.submit(sink, head)
+    with _ahead(sink, size_bytes(columns)) as write_out:
         for column in columns:
             end = size + column.size_bytes
             for rows in column.rows():
                 if rows.nbytes:
-                    written.result()
-                    written = writer.submit(sink, rows)
+                    write_out(rows)
                     digest.update(rows)
                     size += rows.nbytes
             if size != end:  # a tensor that changed meanwhile would shift all that follow
                 raise RuntimeError(f"column {column.name!r} gave {size - end:+} bytes too many")
-        written.result()
     return Piece(digest.hexdigest(), size)
+
+
+@contextlib.contextmanager
+def _ahead(sink: Callable[[Any], object], size_bytes: int) -> Iterator[Callable[[Any], object]]:
+    """`sink`; where much is to be written, in a second thread, one buffer at a time.
+
+    So a buffer is written while its digest is taken, and the next one is filled.
+    """
+    if size_bytes < AHEAD_BYTES:
+        yield sink
+        return
+    from concurrent.futures import ThreadPoolExecutor  # a hit writes nothing
+
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit(int)
+
+        def write_out(rows: Any) -> None:
+            nonlocal written
+            written.result()
+            written = writer.submit(sink, rows)  # type: ignore[arg-type]
+
+        yield write_out
+        written.result()
 
 
 def _header(columns: Sequence[Column]) -> bytes:

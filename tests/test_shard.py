@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
+import time
 
 import pytest
 import torch
@@ -142,6 +144,63 @@ def test_a_column_that_changes_while_it_is_written_fails():
 
     with pytest.raises(RuntimeError, match="'a' gave -1 bytes"):
         written([short])
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """Every shard is written by two threads, as large ones are; none is left behind."""
+    monkeypatch.setattr(shard, "AHEAD_BYTES", 0)
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+def turned(name, buffers, length=1000):
+    """A column that fills two buffers by turns, as `column` makes them."""
+    both = bytearray(length), bytearray(length)
+
+    def rows():
+        for number in range(buffers):
+            both[number % 2][:] = bytes([number % 251]) * length
+            yield memoryview(both[number % 2])
+
+    return shard.Column(name, "U8", (buffers, length), rows)
+
+
+def test_a_shard_that_two_threads_write_has_the_same_bytes(ahead):
+    def slowly(data):
+        time.sleep(0.001)
+        late.extend(data)
+
+    late = bytearray()
+    piece = shard.write([turned("a", 30), turned("b", 7)], slowly)
+
+    assert piece == (blake3(late).hexdigest(), len(late))
+    mapped = shard.read(memoryview(late), piece.digest)
+    assert bytes(mapped["a"].memory) == b"".join(bytes([n]) * 1000 for n in range(30))
+    assert bytes(mapped["b"].memory) == b"".join(bytes([n]) * 1000 for n in range(7))
+
+
+@pytest.mark.parametrize("failing", [1, 2, 5])
+def test_a_write_that_fails_in_the_other_thread_fails_the_shard(ahead, failing):
+    def sink(_):
+        nonlocal written
+        written += 1
+        if written > failing:
+            raise OSError(28, "no space")
+
+    written = 0
+    with pytest.raises(OSError, match="no space"):
+        shard.write([turned("a", 5)], sink)
+
+    assert written <= failing + 1
+
+
+def test_a_column_that_fails_while_another_thread_writes_leaves_none_behind(ahead):
+    short = shard.Column("a", "U8", (4,), lambda: [memoryview(b"abc")])
+
+    with pytest.raises(RuntimeError, match="'a' gave -1 bytes"):
+        written([turned("b", 3), short])
 
 
 def test_a_mapped_shard_is_private_memory(tmp_path):
