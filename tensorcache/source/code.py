@@ -49,7 +49,8 @@ class CodeVersion(NamedTuple):
         Raises:
             UnkeyableValue, SourceMissing: there is no version now.
         """
-        return _cover(self, _search_path(), {}, {}).places
+        parts = _cover(self, _search_path(), {}, {}).parts()
+        return {name: place for name, (_, place) in parts.items()}
 
 
 class Version(NamedTuple):
@@ -122,12 +123,13 @@ def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
     except (TypeError, ValueError, KeyError, AttributeError):  # none, or garbled: costs only time
         files = {}
     cover = _cover(version, path, files, facts)
-    now = Version(_text_of(cover.parts), cover.parts)
-    seen, files, facts, whole = cover.still
+    parts = {name: part for name, (part, _) in cover.parts().items()}
+    now = Version(_text_of(parts), parts)
+    seen, files, facts, whole = cover.still()
     memory[name] = {
         "text": now.text if whole else None,
-        "parts": cover.parts,
-        "seen": seen,
+        "parts": parts,
+        "seen": {path: stat and list(stat) for path, stat in seen.items()},  # as JSON has it
         "files": files,
         "facts": facts,
     }

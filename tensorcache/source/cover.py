@@ -71,30 +71,26 @@ class Cover:
         self._follow([one for name, file in named for one in self._start(name, file)])
         self.packages = {package: self._version_of(package) for package in depends_on}
 
-    @property
-    def parts(self) -> dict[str, Part]:
-        """Modules by name, with the bytes and digest of their normal forms, then packages.
+    def parts(self) -> dict[str, tuple[Part, str]]:
+        """What is covered, and where that is: modules by name, then packages.
 
-        A second file under the same name is `name#2`; `package torch` has its version as digest.
+        A module has the bytes and digest of its normal form, and its file; a second one under the
+        same name is `name#2`. `package torch` has 0 bytes and its version, twice.
         """
-        parts: dict[str, Part] = {}
-        for name, text in sorted((name, text) for (name, _), text in self.modules.items()):
+        parts: dict[str, tuple[Part, str]] = {}
+        for name, text, file in sorted(
+            (name, text, at) for (name, at), text in self.modules.items()
+        ):
             shown, count = printable(name), 1
             while shown in parts:
                 count += 1
                 shown = f"{printable(name)}#{count}"
-            parts[shown] = Part(self._facts[text].size, text.removeprefix(_SCHEME))
+            part = Part(self._facts[text].size, text.removeprefix(_SCHEME))
+            parts[shown] = part, file
         for package, version in sorted(self.packages.items()):
-            parts[_PACKAGE + package] = Part(0, version)
+            parts[_PACKAGE + package] = Part(0, version), version
         return parts
 
-    @property
-    def places(self) -> dict[str, str]:
-        """Where each part came from: the file of a module, the version of a package."""
-        names = {name: file for (name, file), _ in sorted(self.modules.items())}
-        return names | {_PACKAGE + name: version for name, version in self.packages.items()}
-
-    @property
     def still(self) -> tuple[dict[str, Stat | None], dict[str, Any], dict[str, Facts], bool]:
         """What may be remembered: stats of what was looked at, files, facts; and if that is all."""
         seen = self._modules.seen

@@ -26,7 +26,7 @@ _SUFFIXES = (*EXTENSION_SUFFIXES, ".py", ".pyc")
 _VERSION = re.compile(r"^Version:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
 _INSTALLED = {"site-packages", "dist-packages"}
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__))
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OURS = __name__.partition(".")[0]
 _MOVING: Stat = (-1, -1, -1, -1, -1)  # no stat is ever this one: not to be remembered
 _TRIES = 3
 
@@ -49,7 +49,6 @@ class Modules:
     def __init__(self, path: Sequence[str]) -> None:
         self.seen: dict[str, Stat | None] = {}
         self._path = path
-        self._own: set[str] = {os.path.basename(_OURS)}
         self._named: set[str] = set()
         self._places: dict[str, Place | None] = {}
         self._names: dict[str, frozenset[str]] = {}
@@ -107,11 +106,11 @@ class Modules:
         return None if parent else _hooked(name)
 
     def below(
-        self, name: str, directory: str, trail: tuple[Stat, ...] = ()
+        self, name: str, directory: str, trail: tuple[str, ...] = ()
     ) -> Iterator[tuple[str, str]]:
         """The name and file of every module in a package's directory and further down."""
-        here = self._listed(directory)
-        if here is None or here[:2] in [above[:2] for above in trail]:  # a link back up
+        here = os.path.realpath(directory)
+        if here in trail:  # a link back up
             return
         for entry in sorted(self.names(directory)):
             path = os.path.join(directory, entry)
@@ -128,7 +127,7 @@ class Modules:
     def is_of_project(self, name: str, file: str) -> bool:
         """Whether the code of module `name` in `file` is the project's; see above."""
         top = name.partition(".")[0]
-        if top in self._named or top in self._own:
+        if top in self._named or top == _OURS:
             return top in self._named
         if file.startswith(_STANDARD + os.sep) or _INSTALLED & set(file.split(os.sep)):
             return False
@@ -177,10 +176,6 @@ class Modules:
 
     def names(self, directory: str) -> frozenset[str]:
         """What lies in a directory; nothing, if it is none that can be read."""
-        self._listed(directory)
-        return self._names[directory]
-
-    def _listed(self, directory: str) -> Stat | None:
         if directory not in self._names:
             for _ in range(_TRIES):
                 before = stat_if_any(directory)
@@ -193,7 +188,7 @@ class Modules:
                 self.seen[directory] = before if unmoved else _MOVING
                 if unmoved:
                     break
-        return self.seen[directory]
+        return self._names[directory]
 
 
 def root_of(name: str, path: str) -> str:
