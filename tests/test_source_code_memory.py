@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 
+import processes
 import pytest
 
 import tensorcache
 from tensorcache.errors import UnkeyableValue
 from tensorcache.source import code_version, cover, version_of
 
+REPO = str(processes.REPO)  # other tests write there
 SCHEME = "code-2:blake3:"
 
 
@@ -34,7 +36,9 @@ def project(tmp_path, monkeypatch):
     (folder / "a" / "build.py").write_text("from a import b\nimport optional_x, json\n")
     (folder / "a" / "b.py").write_text("import c_x\n")
     (folder / "c_x.py").write_text("X = 1\n")
-    monkeypatch.setattr(sys, "path", [str(folder), *(p for p in sys.path if "site-" in p)])
+    monkeypatch.setattr(
+        sys, "path", [str(folder), *(p for p in sys.path if not p.startswith(REPO))]
+    )
     time.sleep(2.1)
     return folder
 
@@ -112,10 +116,9 @@ def test_a_garbled_memory_costs_only_time(project, garbled):
 
 def test_a_module_that_is_being_written_is_read_whole_or_refused(project):
     path = project / "c_x.py"
-    texts = [f"X = {n} * [0]\n" * 2000 for n in range(2)]
-    path.write_text(texts[0])
+    texts = [f"X = {n} * [0]\n" * 500 for n in range(2)]
     allowed = set()
-    for text in texts:
+    for text in (*texts, ""):  # whoever writes in place leaves it empty first
         path.write_text(text)
         allowed.add(ask({}).parts["c_x"].digest)
     stop = threading.Event()
@@ -129,17 +132,18 @@ def test_a_module_that_is_being_written_is_read_whole_or_refused(project):
 
     writer = threading.Thread(target=write)
     writer.start()
-    try:
-        for _ in range(5):
-            try:
-                seen = ask({}).parts["c_x"].digest
-            except UnkeyableValue as error:
-                assert "is being written: try again when it is saved" in str(error)
-            else:
-                assert seen in allowed
-    finally:
-        stop.set()
-        writer.join()
+    seen, refused = set(), set()
+    for _ in range(3):
+        try:
+            seen.add(ask({}).parts["c_x"].digest)
+        except UnkeyableValue as error:
+            refused.add(str(error))
+    stop.set()
+    writer.join()
+
+    assert seen <= allowed
+    assert refused <= {f"version: {path} is being written: try again when it is saved"}
+    assert seen or refused
 
 
 def test_an_entry_says_which_modules_built_it(cache, project):

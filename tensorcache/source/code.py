@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from tensorcache.source.cover import Cover
 
 _SCHEME = "code-2:blake3:"
-_TEXT = re.compile(_SCHEME + "[0-9a-f]{64}")
 
 
 class CodeVersion(NamedTuple):
@@ -139,9 +137,6 @@ def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
 def _recall(known: Any) -> Version | None:
     """What is remembered, if it is whole and nothing that it was made from has moved."""
     try:
-        text = known["text"]
-        if text is None or not _TEXT.fullmatch(text):
-            return None
         for path, stat in known["seen"].items():
             if _plain(path) != stat:
                 return None
@@ -152,9 +147,10 @@ def _recall(known: Any) -> Version | None:
             str(name): Part(int(size), str(digest))
             for name, (size, digest) in known["parts"].items()
         }
+        text = known["text"]
     except (TypeError, ValueError, KeyError, AttributeError):  # none, or garbled
         return None
-    return Version(text, parts)
+    return Version(text, parts) if text == _text_of(parts) else None
 
 
 def _plain(path: str) -> list[int] | None:
