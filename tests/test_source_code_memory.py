@@ -10,7 +10,7 @@ import time
 import processes
 import pytest
 
-import tensorcache
+from tensorcache import cli
 from tensorcache.errors import UnkeyableValue
 from tensorcache.source import code_version, cover, version_of
 
@@ -146,17 +146,24 @@ def test_a_module_that_is_being_written_is_read_whole_or_refused(project):
     assert seen or refused
 
 
-def test_an_entry_says_which_modules_built_it(cache, project):
+def test_an_entry_says_which_modules_built_it(cache, project, capsys):
     version = code_version("a.build", depends_on=["torch"])
     entry = cache.get_or_build({}, lambda: {"x": 1}, version=version, namespace="t.code")
     by_hand = cache.get_or_build({}, lambda: {"x": 1}, version="1", namespace="t.code")
 
-    with tensorcache.open(cache.root, mode="ro") as other:
-        manifests = [other._builds._hold(str(one.key)).manifest for one in (entry, by_hand)]
+    def shown(entry, *options):
+        capsys.readouterr()
+        assert cli.run(["show", str(entry.key), "--cache", cache.root, *options]) == 0
+        return capsys.readouterr().out
 
-    assert manifests[0].code == version_of(version, {}).parts
-    assert list(manifests[0].code) == ["a.b", "a.build", "c_x", "package torch"]
-    assert manifests[1].code is None
+    parts = version_of(version, {}).parts
+    assert list(parts) == ["a.b", "a.build", "c_x", "package torch"]
+    assert json.loads(shown(entry, "--json"))["code"] == [
+        {"module": name, "size": part.size, "digest": part.digest} for name, part in parts.items()
+    ]
+    assert all(part.digest[:16] in shown(entry).partition("\ncode\n")[2] for part in parts.values())
+    assert json.loads(shown(by_hand, "--json"))["code"] == []
+    assert "\ncode\n" not in shown(by_hand)
 
 
 def test_a_thousand_modules_that_import_each_other_are_one_version(project):
