@@ -31,7 +31,7 @@ TABLES = {
             "identity": "The identity text: inputs, sources, version and namespace as JSON.",
             "digest": "The blake3 of the manifest: which generation of the entry this is.",
             "inputs": 'The inputs as JSON; what JSON cannot say is tagged, as in `{"$date": …}`.',
-            "version": "Which code built it, with its scheme: `code-1:…` or `hand:…`.",
+            "version": "Which code built it, with its scheme: `code-2:…` or `hand:…`.",
             "format": "The format of its manifest.",
             "bytes": "What it refers to; pieces that entries share count in each of them.",
             "build_seconds": "How long its build took.",

@@ -24,7 +24,7 @@ from tensorcache.errors import (
     UnstorableValue,
 )
 from tensorcache.key import Key
-from tensorcache.manifest import Manifest, Piece, Provenance
+from tensorcache.manifest import Manifest, Parts, Piece, Provenance
 
 POLL_SECONDS = 0.05
 _log = logging.getLogger("tensorcache")
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
 
     key: Key | None
     version: str | source.CodeVersion
-    code: str  # what the version was when the key was made
+    code: source.Version  # what the version was when the key was made
     sources: Mapping[str, source.Source]
     identities: Mapping[str, source.Identity]
     why: str
@@ -154,7 +154,7 @@ class Builds:
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
         key = _known(asked)
-        manifest = self._manifest(asked.identities, key, seconds)
+        manifest = self._manifest(asked.identities, key, seconds, asked.code.parts)
         laid = column.lay(payload)
         moved = self._moved(asked)
         if moved:
@@ -189,7 +189,7 @@ class Builds:
         began = time.perf_counter()
         payload = build()
         seconds = time.perf_counter() - began
-        manifest = self._manifest(asked.identities, asked.key, seconds)
+        manifest = self._manifest(asked.identities, asked.key, seconds, asked.code.parts)
         return _kept(column.lay(payload), manifest, asked.key, why, clone=clone)
 
     def _publish(self, laid: Any, manifest: Manifest) -> disk.Held:
@@ -224,10 +224,10 @@ class Builds:
     def _moved(self, asked: Asked) -> str:
         """Why the result may belong to no state of its sources or code; "" if they stood still."""
         try:
-            code = source.version_text(asked.version, self._memory)
+            code = source.version_of(asked.version, self._memory)
         except (OSError, TensorCacheError) as error:
             return f"not published: the version cannot be told again: {error}"
-        if code != asked.code:
+        if code.text != asked.code.text:
             return "not published: the code of the builder changed while it ran, or waited to"
         for name, one in asked.sources.items():
             try:
@@ -239,7 +239,11 @@ class Builds:
         return ""
 
     def _manifest(
-        self, identities: Mapping[str, source.Identity], key: Key | None, seconds: float
+        self,
+        identities: Mapping[str, source.Identity],
+        key: Key | None,
+        seconds: float,
+        code: Parts | None = None,
     ) -> Manifest:
         return Manifest(
             key=key.digest if key else "",
@@ -256,6 +260,7 @@ class Builds:
             build_seconds=seconds,
             host=socket.gethostname(),
             tools=_tools(),
+            code=code,
         )
 
     def _hold(self, key: str, *, again: bool = False) -> disk.Held | None:
