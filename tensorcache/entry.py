@@ -41,7 +41,7 @@ class Entry(Mapping[str, Any]):
         self.hit = hit
         self.why = why
         self._manifest = manifest
-        self._pieces = _Pieces(memory)
+        self._pieces = Pieces(memory)
         self._held = held
         self._clone = clone
         self._open: dict[str, OpenSection] = {}
@@ -113,7 +113,7 @@ class Entry(Mapping[str, Any]):
         return _reopen, handle
 
 
-class _Pieces:
+class Pieces:
     """The shards and documents of an entry, mapped when first asked for."""
 
     def __init__(self, memory: Callable[[str], memoryview]) -> None:
@@ -121,6 +121,7 @@ class _Pieces:
         self._shards: dict[str, dict[str, shard.Mapped]] = {}
 
     def tensor(self, digest: str, name: str) -> shard.Mapped:
+        """A tensor of a shard."""
         tensors = self._shards.get(digest)
         if tensors is None:
             tensors = self._shards[digest] = shard.read(self._memory(digest), digest)
@@ -130,6 +131,7 @@ class _Pieces:
             raise EntryCorrupt(f"shard {digest[:16]}: it has no tensor {name!r:.80}") from None
 
     def document(self, digest: str) -> memoryview:
+        """A document."""
         return self._memory(digest)
 
 

@@ -24,7 +24,7 @@ from tensorcache.errors import (
     UnstorableValue,
 )
 from tensorcache.key import Key
-from tensorcache.manifest import Manifest, Piece, Provenance
+from tensorcache.manifest import Manifest, Parts, Piece, Provenance
 
 POLL_SECONDS = 0.05
 _log = logging.getLogger("tensorcache")
@@ -40,6 +40,12 @@ class Asked(NamedTuple):
     sources: Mapping[str, source.Source]
     identities: Mapping[str, source.Identity]
     why: str
+
+    @property
+    def parts(self) -> dict[str, Parts | None]:
+        """What is known of the parts of sources and version, by their place in a `Difference`."""
+        known = {f"sources.{name}": identity.parts for name, identity in self.identities.items()}
+        return {**known, "version": None}
 
 
 class NewerEntry(CacheTooNew):
