@@ -133,7 +133,7 @@ def sql(
 
 @app.command()
 def explain(
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="6 or more digits of a key.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="6 or more digits of a key.")] = "",
     inputs: Annotated[
         str, typer.Option(metavar="FILE", help="Inputs as JSON (or YAML), in place of a key.")
     ] = "",
@@ -180,10 +180,10 @@ def diff(
     cache: CacheDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two entries: what they were made from, and tensor by tensor what they hold.
+    """Compare two entries, tensor by tensor.
 
-    The exit code is 1 if they hold something else, whatever they were made from. Elements of lists
-    are compared by position.
+    Also says in which inputs, sources and version they differ. The exit code is 1 if they hold
+    something else, whatever they were made from. Elements of lists are compared by position.
     """
     from tensorcache.cli import differences  # only here
 

@@ -12,6 +12,7 @@ from tensorcache.manifest import Part, Parts
 
 _SHOWN = 60  # characters of a value in one line
 _MOST = 4  # parts in one line
+_PLAIN = frozenset({str, int, bool, type(None)})  # equal where their text is; 0.0 is not -0.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # What is known of parts, by the place of a `Difference`: `sources.db`, `version`.
 PartsOf = Mapping[str, Parts | None]
@@ -47,19 +48,17 @@ class Difference(NamedTuple):
     parts: tuple[Change, ...] | None = None
 
     def __str__(self) -> str:
-        is_source = self.place.startswith("sources.")
         if self.parts:
             texts = [change_text(change, self.unit) for change in self.parts]
-            return f"{self.place}: {cut(texts, _MOST, ', ')}"
-        if not is_source or ABSENT in (self.old, self.new):
+            hint = ", or only moved, as by VACUUM" if self._may_be_moved else ""
+            return f"{self.place}: {cut(texts, _MOST, ', ')}{hint}"
+        if not self.place.startswith("sources.") or ABSENT in (self.old, self.new):
             return f"{self.place}: {shown(self.old)} -> {shown(self.new)}"
         if not self.is_like:
             return f"{self.place}: {_scheme(self.old)} -> {_scheme(self.new)}"
-        if self.parts is None or "-bytes-" not in _scheme(self.new):
+        if self.parts is None or not self._of_pages:
             return f"{self.place}: changed"
-        return (
-            f"{self.place}: changed (the same rows in every table: pages were moved, as by VACUUM)"
-        )
+        return f"{self.place}: changed, but no row of any table (VACUUM moves pages so)"
 
     @property
     def unit(self) -> str:
@@ -72,6 +71,17 @@ class Difference(NamedTuple):
     def is_like(self) -> bool:
         """Whether both sides were told by the same scheme, so that their parts can be compared."""
         return ABSENT not in (self.old, self.new) and _scheme(self.old) == _scheme(self.new)
+
+    @property
+    def _of_pages(self) -> bool:
+        """Whether the digests are of a database's pages, which may change where no row does."""
+        return "-bytes-" in _scheme(self.new)
+
+    @property
+    def _may_be_moved(self) -> bool:
+        return self._of_pages and all(
+            one.old and one.new and one.old.size == one.new.size for one in self.parts or ()
+        )
 
 
 def differences(
@@ -139,7 +149,7 @@ def _differences(place: str, old: Any, new: Any) -> Iterator[Difference]:
             yield from _differences(
                 f"{place}.{plain}", old.get(name, ABSENT), new.get(name, ABSENT)
             )
-    elif _text(old) != _text(new):
+    elif not _is_same(old, new):
         yield Difference(place, old, new)
 
 
@@ -153,6 +163,12 @@ def _is_nested(value: Any, other: Any) -> bool:
 def _is_tagged(value: Any) -> bool:
     """Whether it stands for one value that JSON has no type for, such as `{"$date": …}`."""
     return isinstance(value, dict) and len(value) == 1 and TAG.match(next(iter(value))) is not None
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    if type(old) is type(new) and type(old) in _PLAIN:  # most are, and text costs three times that
+        return bool(old == new)
+    return _text(old) == _text(new)
 
 
 def _text(value: Any) -> str:
