@@ -18,6 +18,7 @@ from tensorcache.disk import held as held_room
 from tensorcache.errors import CacheTooNew, UnkeyableValue
 from tensorcache.key import Key
 from tensorcache.manifest import to_bytes
+from tensorcache.source import Version
 
 
 def ask(cache, build, n=1, **options):
@@ -99,7 +100,7 @@ def test_a_lease_goes_when_the_look_behind_it_fails(cache, root):
     whole = path.read_bytes()
     path.unlink()
     path.write_bytes(to_bytes(manifest._replace(format=2)))
-    asked = Asked(key, "1", "hand:1", {}, {}, "")
+    asked = Asked(key, "1", Version("hand:1", None), {}, {}, "")
 
     with pytest.raises(NewerEntry):
         cache._builds.wait_or_build(asked, dict, "", refresh=False, wait=None, clone=False)

@@ -36,7 +36,7 @@ class Asked(NamedTuple):
 
     key: Key | None
     version: str | source.CodeVersion
-    code: str  # what the version was when the key was made
+    code: source.Version  # what the version was when the key was made
     sources: Mapping[str, source.Source]
     identities: Mapping[str, source.Identity]
     why: str
@@ -160,7 +160,7 @@ class Builds:
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
         key = _known(asked)
-        manifest = self._manifest(asked.identities, key, seconds)
+        manifest = self._manifest(asked.identities, key, seconds, asked.code.parts)
         laid = column.lay(payload)
         moved = self._moved(asked)
         if moved:
@@ -195,7 +195,7 @@ class Builds:
         began = time.perf_counter()
         payload = build()
         seconds = time.perf_counter() - began
-        manifest = self._manifest(asked.identities, asked.key, seconds)
+        manifest = self._manifest(asked.identities, asked.key, seconds, asked.code.parts)
         return _kept(column.lay(payload), manifest, asked.key, why, clone=clone)
 
     def _publish(self, laid: Any, manifest: Manifest) -> disk.Held:
@@ -230,10 +230,10 @@ class Builds:
     def _moved(self, asked: Asked) -> str:
         """Why the result may belong to no state of its sources or code; "" if they stood still."""
         try:
-            code = source.version_text(asked.version, self._memory)
+            code = source.version_of(asked.version, self._memory)
         except (OSError, TensorCacheError) as error:
             return f"not published: the version cannot be told again: {error}"
-        if code != asked.code:
+        if code.text != asked.code.text:
             return "not published: the code of the builder changed while it ran, or waited to"
         for name, one in asked.sources.items():
             try:
@@ -245,7 +245,11 @@ class Builds:
         return ""
 
     def _manifest(
-        self, identities: Mapping[str, source.Identity], key: Key | None, seconds: float
+        self,
+        identities: Mapping[str, source.Identity],
+        key: Key | None,
+        seconds: float,
+        code: Parts | None = None,
     ) -> Manifest:
         return Manifest(
             key=key.digest if key else "",
@@ -262,6 +266,7 @@ class Builds:
             build_seconds=seconds,
             host=socket.gethostname(),
             tools=_tools(),
+            code=code,
         )
 
     def _hold(self, key: str, *, again: bool = False) -> disk.Held | None:

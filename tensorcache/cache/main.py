@@ -135,10 +135,10 @@ class Cache(Questions):
         sources: Mapping[str, source.Source],
         namespace: str,
     ) -> Asked:
-        code = source.version_text(version, self._memory)
+        code = source.version_of(version, self._memory)
         identities = identify(sources, self._memory)
         texts = {name: identity.text or "" for name, identity in identities.items()}
-        key = make_key(inputs, version=code, sources=texts, namespace=namespace)
+        key = make_key(inputs, version=code.text, sources=texts, namespace=namespace)
         for name, identity in identities.items():
             if identity.text is None:
                 why = f"sources.{name}: {identity.why}"

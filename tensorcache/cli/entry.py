@@ -48,6 +48,9 @@ def described(cache: Cache, manifest: Manifest) -> dict[str, Any]:
             {**source._asdict(), "identity": identity["sources"].get(source.name)}
             for source in manifest.sources
         ],
+        "code": [
+            {"module": name, **part._asdict()} for name, part in (manifest.code or {}).items()
+        ],
         "sections": sections,
         "files": [
             {
@@ -77,6 +80,8 @@ def say(entry: dict[str, Any]) -> None:
     _part("inputs", ("input", "value"), list(_flat(entry["inputs"])))
     columns = ("name", "kind", "identity", "path")
     _part("sources", columns, [[one[name] for name in columns] for one in entry["sources"]])
+    code = [(one["module"], text.size(one["size"]), one["digest"][:16]) for one in entry["code"]]
+    _part("code", ("module", "size", "digest"), code, right=("size",))
     _part(
         "sections",
         ("section", "field", "dtype", "shape", "size"),

@@ -8,7 +8,8 @@ text, and the caller builds without publishing; what never can be is an error.
     memory.py   stats, and what may be remembered by them
     content.py  bytes of files: descriptors, digests, listings
     image.py    the committed image of a database file;  wal.py: what of a WAL is committed
-    code.py     modules as a version;  normal.py: the normal form of their code
+    code.py     modules as a version;  cover.py: following their imports;  modules.py: where
+                modules lie;  normal.py: the normal form of code
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from blake3 import blake3
 from tensorcache.errors import SourceMissing, UnkeyableValue
 from tensorcache.key import MAX_DEPTH, canonical
 from tensorcache.manifest import Parts
-from tensorcache.source.code import CodeVersion, code_version, version_text
+from tensorcache.source.code import CodeVersion, Version, code_version, version_of
 from tensorcache.source.content import files_text
 from tensorcache.source.memory import Memory, Stat, Stats, printable, stat_of, steady
 
@@ -34,12 +35,13 @@ __all__ = [
     "Identity",
     "Source",
     "Value",
+    "Version",
     "code_version",
     "database",
     "files",
     "identify",
     "value",
-    "version_text",
+    "version_of",
 ]
 
 _LEVELS = ("bytes", "stat")

@@ -1,78 +1,185 @@
 """The version of code: which modules build, and a digest of their normal form.
 
 Rules of this room: nothing is imported that was not already, not even a parent package; a
-description touches no file. The digest (`code-1`) is over the modules' names and normal forms
-(`normal.py`), never over paths. What a module imports is not followed: name what counts.
+description touches no file. The digest (`code-2`) is over names and normal forms of the modules
+that were named and of what they import from the same project (`cover.py`), never over paths.
+
+All that a version was made from is remembered together: an unchanged set of modules costs a hit one
+small JSON file and a stat for each module and each directory in which an import was looked for. So
+a new module that would be found first is noticed, like one that an optional import waits for.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from blake3 import blake3
 
-from tensorcache.errors import SourceMissing, UnkeyableValue
-from tensorcache.source.content import below, reading, update_framed
-from tensorcache.source.memory import Memory, Stats, printable, stat_of, steady
+from tensorcache.errors import UnkeyableValue
+from tensorcache.manifest import Part, Parts
+from tensorcache.source.content import update_framed
+from tensorcache.source.memory import Memory, stat_if_any
 
-_SCHEME = "code-1:blake3:"
+if TYPE_CHECKING:
+    from tensorcache.source.cover import Cover
+
+_SCHEME = "code-2:blake3:"
+_TEXT = re.compile(_SCHEME + "[0-9a-f]{64}")
 
 
 class CodeVersion(NamedTuple):
     """The modules whose code is the version, as (name, file or directory).
 
-    None in place of a file: found by its name, when the version is asked for.
+    None in place of a file: found by its name, when the version is asked for. `depends_on` are
+    installed packages, whose versions count.
     """
 
     modules: tuple[tuple[str, str | None], ...]
+    depends_on: tuple[str, ...] = ()
+
+    def covers(self) -> dict[str, str]:
+        """What counts: each module with its file, then `package torch` with its version.
+
+        Raises:
+            UnkeyableValue, SourceMissing: there is no version now.
+        """
+        return _cover(self, _search_path(), {}, {}).places
 
 
-def code_version(*things: Any) -> CodeVersion:
-    """The version of what these functions, classes and modules are written in.
+class Version(NamedTuple):
+    """A version as it is now: `text` goes into the key, `parts` say what it covers.
+
+    A module has the bytes of its normal form and their digest; `package torch` has 0 bytes and its
+    version as digest. None: given by hand.
+    """
+
+    text: str
+    parts: Parts | None
+
+
+def code_version(*things: Any, depends_on: Sequence[str] = ()) -> CodeVersion:
+    """The version of what these functions, classes and modules are written in, and import.
 
     A function or class stands for the module that it is written in, a package for every module
     below it. A str names a module or package, which is found but not imported. Wrappers made by
-    `functools` are looked through.
+    `functools` are looked through. Imports are followed as far as they lead to source of the same
+    project, that is to none of the standard library or of an installed package; what is imported
+    by a computed name cannot be seen, and may be named here.
+
+    Args:
+        things: functions, classes, modules, or names of modules.
+        depends_on: installed packages whose versions count, as pip names them.
 
     Raises:
         UnkeyableValue: something has no source file (built in, compiled, typed at a prompt).
     """
     if not things:
         raise UnkeyableValue("version: code_version() of nothing: pass the builder, or its modules")
-    return CodeVersion(tuple(module for thing in things for module in _modules(thing)))
+    if isinstance(depends_on, str) or not all(type(one) is str and one for one in depends_on):
+        _refuse(depends_on, "is no list of packages", "write depends_on=['torch']")
+    modules = tuple(module for thing in things for module in _modules(thing))
+    return CodeVersion(modules, tuple(sorted(set(depends_on))))
 
 
-def version_text(version: str | CodeVersion, memory: Memory) -> str:
-    """The version as it stands in the key: `hand:3`, or `code-1:blake3:…`.
+def version_of(version: str | CodeVersion, memory: Memory) -> Version:
+    """The version as it stands in the key: `hand:3`, or `code-2:blake3:…`, and what it covers.
 
     Raises:
-        UnkeyableValue: no version at all, or code that cannot be parsed.
+        UnkeyableValue: no version at all, code that cannot be parsed, a package not installed.
         SourceMissing: a module that is not there.
     """
     if type(version) is CodeVersion:
-        return _code_text(version, memory)
+        return _code_version_of(version, memory)
     if type(version) is not str:
         remedy = "code_version(it)" if callable(version) else "a str, as in version='3'"
         raise UnkeyableValue(f"version: {version!r:.80} is not a str: pass {remedy}")
     if not version.strip():
         raise UnkeyableValue(f"version: {version!r} is empty: pass version='1', or code_version(…)")
-    return f"hand:{version}"
+    return Version(f"hand:{version}", None)
 
 
-def _code_text(version: CodeVersion, memory: Memory) -> str:
-    found = set()
-    for name, path in version.modules:
-        for module, file in _files(name, path):
-            found.add((module, _module_text(module, file, memory)))
+def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
+    path = _search_path()
+    name = f"{_SCHEME}{version!r}{path!r}"  # no path begins so
+    known = memory.get(name)
+    remembered = _recall(known)
+    if remembered is not None:
+        return remembered
+    from tensorcache.source.cover import Facts  # ast costs 10 ms, and a hit needs none
+
+    files, facts = {}, {}
+    try:
+        for text, (size, imports, exports) in known["facts"].items():
+            taken = tuple((int(n), str(module), tuple(names)) for n, module, names in imports)
+            facts[text] = Facts(int(size), taken, tuple(map(str, exports)))
+        files = {f: one for f, one in known["files"].items() if one["identity"] in facts}
+    except (TypeError, ValueError, KeyError, AttributeError):  # none, or garbled: costs only time
+        files = {}
+    cover = _cover(version, path, files, facts)
+    now = Version(_text_of(cover.parts), cover.parts)
+    seen, files, facts, whole = cover.still
+    memory[name] = {
+        "text": now.text if whole else None,
+        "parts": cover.parts,
+        "seen": seen,
+        "files": files,
+        "facts": facts,
+    }
+    return now
+
+
+def _recall(known: Any) -> Version | None:
+    """What is remembered, if it is whole and nothing that it was made from has moved."""
+    try:
+        text = known["text"]
+        if text is None or not _TEXT.fullmatch(text):
+            return None
+        for path, stat in known["seen"].items():
+            if _plain(path) != stat:
+                return None
+        for path, one in known["files"].items():
+            if [_plain(path)] != one["stat"]:
+                return None
+        parts = {
+            str(name): Part(int(size), str(digest))
+            for name, (size, digest) in known["parts"].items()
+        }
+    except (TypeError, ValueError, KeyError, AttributeError):  # none, or garbled
+        return None
+    return Version(text, parts)
+
+
+def _plain(path: str) -> list[int] | None:
+    stat = stat_if_any(path)
+    return None if stat is None else list(stat)
+
+
+def _text_of(parts: Parts) -> str:
     hasher = blake3()
-    for module, text in sorted(found):
-        update_framed(hasher, module.encode("utf-8", "surrogatepass"))
-        hasher.update(bytes.fromhex(text.removeprefix(_SCHEME)))
+    for name, part in parts.items():
+        update_framed(hasher, name.encode("utf-8", "surrogatepass"))
+        update_framed(hasher, part.digest.encode("utf-8"))
     return _SCHEME + hasher.hexdigest()
+
+
+def _cover(
+    version: CodeVersion, path: list[str], files: dict[str, Any], facts: dict[str, Any]
+) -> Cover:
+    from tensorcache.source.cover import Cover  # ast costs 10 ms, and a hit needs none
+
+    return Cover(version.modules, version.depends_on, path, files, facts)
+
+
+def _search_path() -> list[str]:
+    """`sys.path` as directories, without repetition."""
+    path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
+    return list(dict.fromkeys(path))
 
 
 def _modules(thing: Any) -> list[tuple[str, str | None]]:
@@ -89,7 +196,7 @@ def _modules(thing: Any) -> list[tuple[str, str | None]]:
     code = getattr(thing, "__code__", None)
     if code is not None:
         if code.co_filename.startswith("<"):  # typed, or made by exec: in no file
-            _has_no_file(thing)
+            has_no_file(thing)
         return [(_name(thing.__globals__), _source_file(thing, thing.__globals__))]
     kind = thing if isinstance(thing, type) else type(thing)
     if not callable(thing):
@@ -122,84 +229,12 @@ def _name(names: dict[str, Any]) -> str:
 def _source_file(thing: Any, names: dict[str, Any]) -> str:
     file = names.get("__file__")
     if not isinstance(file, str) or not file.endswith((".py", ".pyw")):
-        _has_no_file(thing)
+        has_no_file(thing)
     return os.path.abspath(file)
 
 
-def _files(name: str, path: str | None) -> list[tuple[str, str]]:
-    """The (module, file) pairs that a name stands for: one, or those of a whole package."""
-    if path is not None and not os.path.isdir(path):
-        return [(name, path)]
-    file, directories = (None, [path]) if path is not None else _located(name, name)
-    if not directories:
-        if file is None or not file.endswith(".py"):
-            _has_no_file(name)
-        return [(name, file)]
-    files = []
-    for directory in directories:
-        for file in below(directory):
-            steps = os.path.relpath(file, directory).removesuffix(".py").split(os.sep)
-            # No module lies below a dot: editors and notebooks keep copies there.
-            if file.endswith(".py") and not any(step.startswith(".") for step in steps):
-                steps = steps[:-1] if steps[-1] == "__init__" else steps
-                files.append((".".join([name, *steps]), file))
-    if not files:
-        raise SourceMissing(f"version: the package {name!r} holds no .py file: name another")
-    return files
-
-
-def _located(name: str, asked: str) -> tuple[str | None, list[str]]:
-    """The file of a module, or None, and the directories of a package; nothing is imported."""
-    module = sys.modules.get(name)
-    if module is not None:
-        return getattr(module, "__file__", None), list(getattr(module, "__path__", ()))
-    from importlib.machinery import PathFinder
-
-    parent, _, last = name.rpartition(".")
-    path = _located(parent, asked)[1] if parent else None
-    # By its last name alone: finders of what lies below a package ask for no more, and a
-    # namespace package would look up its parent among the imported modules.
-    for finder in (PathFinder,) if parent else sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        spec = find(last, path) if find is not None and (path or not parent) else None
-        if spec is not None:
-            origin = spec.origin if spec.has_location else None
-            return origin, list(spec.submodule_search_locations or ())
-    raise SourceMissing(
-        f"version: no module {asked!r} is on sys.path (nothing is called {last!r}): check the name"
-    )
-
-
-def _module_text(name: str, path: str, memory: Memory) -> str:
-    def look() -> Stats:
-        return (stat_of(path),)
-
-    def digest(stats: Stats) -> str:
-        from tensorcache.source.normal import normal_form  # ast costs 10 ms, and a hit needs none
-
-        if stats[0] is None:
-            _has_no_file(f"{name} ({path})")
-        with reading(path) as descriptor:
-            source = os.pread(descriptor, stats[0][2] + 1, 0)
-        try:
-            form = normal_form(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = getattr(error, "lineno", None) or 1
-            raise UnkeyableValue(
-                f"version: {printable(path)}:{line}: not Python that this interpreter can parse "
-                f"({getattr(error, 'msg', None) or type(error).__name__}): mend it or leave it out"
-            ) from error
-        return _SCHEME + blake3(form.encode("ascii")).hexdigest()
-
-    text, _ = steady(memory, f"{printable(path)}#code-1", look, digest, (_SCHEME,))
-    if text is None:
-        raise UnkeyableValue(
-            f"version: {printable(path)} is being written: try again when it is saved"
-        )
-    return text
-
-
-def _has_no_file(thing: Any) -> NoReturn:
+def has_no_file(thing: Any) -> NoReturn:
+    """Refuse what no digest can be made of."""
     _refuse(thing, "has no source file", "pass a version by hand, version='1'")
 
 

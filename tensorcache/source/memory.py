@@ -49,6 +49,14 @@ def stat_of(path: str) -> Stat | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def stat_if_any(path: str) -> Stat | None:
+    """The stat of what can be looked at; None for all else."""
+    try:
+        return stat_of(path)
+    except OSError:
+        return None
+
+
 def steady(
     memory: Memory,
     name: str,
@@ -83,10 +91,15 @@ def steady(
                 raise
             continue  # half of it was new: what was seen says nothing
         if text is not None and look() == before:
-            if age_ns >= _SETTLED_NS:
+            if settled(before, began_ns):
                 memory[name] = {"stat": _plain(before), "identity": text}
             return text, before
     return None, before
+
+
+def settled(stats: Stats, began_ns: int) -> bool:
+    """Whether all had lain still for two seconds when the reading began."""
+    return began_ns - _youngest_ns(stats) >= _SETTLED_NS
 
 
 def printable(path: str) -> str:

@@ -1,14 +1,15 @@
-"""The normal form of Python code: what is left when comments, layout and docstrings are gone.
+"""The normal form of Python code, without comments, layout and docstrings; and what it imports.
 
 Rules of this room: standard library only, and not one import of ours, so that any interpreter can
-run it alone. The form is frozen (code scheme 1), and equal for one file on Python 3.11 to 3.13; it
-is ours, because `ast.dump` is not stable between versions. It is written from the syntax tree:
+run it alone. The form is frozen (module scheme 1), and equal for one file on Python 3.11 to 3.13;
+it is ours, because `ast.dump` is not stable between versions. It is written from the syntax tree:
 
     (Name field value field value …)     a node; fields in the order of its class
     [item item …]                        a list
     str 'ascii'                          a constant or name: its type and how it is written
 
-A field is left out when it is None or an empty list, unless it is the value of a constant.
+A field is left out when it is None or an empty list, unless it is the value of a constant. Names
+stand as they are: to rename a local counts, needlessly, and so does an annotation.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from typing import Any
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # `ctx` follows from the place, `kind` is the u of u"", comments of types are comments.
 _NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements have statements
+_SETTING = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr)
+
+# (level, module, names): how many dots, what follows them, and what is taken from there, if said.
+Import = tuple[int, str, tuple[str, ...]]
 
 
 def normal_form(source: bytes) -> str:
@@ -28,9 +34,52 @@ def normal_form(source: bytes) -> str:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: what Python cannot parse.
     """
+    return form_of(parse(source))
+
+
+def parse(source: bytes) -> ast.Module:
+    """The syntax tree of one file; raises as `normal_form` does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about escapes such as "\d": not ours to say
-        tree = ast.parse(source)
+        return ast.parse(source)
+
+
+def imports_of(tree: ast.Module) -> list[Import]:
+    """What a file may import when it runs, in functions too; not under `if TYPE_CHECKING:`."""
+    found: set[Import] = set()
+    stack: list[Any] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Import):
+            found |= {(0, alias.name, ()) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(sorted(alias.name for alias in node.names))
+            found.add((node.level, node.module or "", names))
+        elif isinstance(node, ast.If) and _is_for_typing(node.test):
+            stack += node.orelse
+        else:
+            for block in _BLOCKS:
+                stack += getattr(node, block, ())
+    return sorted(found)
+
+
+def _is_for_typing(test: ast.expr) -> bool:
+    return "TYPE_CHECKING" in (getattr(test, "id", None), getattr(test, "attr", None))
+
+
+def exports_of(tree: ast.Module) -> list[str]:
+    """The texts that `__all__` is made of, which may name modules: what `*` takes."""
+    names: set[str] = set()
+    for statement in tree.body:
+        nodes = list(ast.walk(statement)) if isinstance(statement, _SETTING) else []
+        if any(isinstance(node, ast.Name) and node.id == "__all__" for node in nodes):
+            texts = (node.value for node in nodes if isinstance(node, ast.Constant))
+            names |= {text for text in texts if isinstance(text, str)}
+    return sorted(names)
+
+
+def form_of(tree: ast.Module) -> str:
+    """The normal form of a syntax tree."""
     out: list[str] = []
     # A stack, not recursion: a sum of a thousand terms is a thousand nodes deep.
     stack: list[Any] = [tree]
