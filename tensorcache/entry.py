@@ -56,6 +56,15 @@ class Entry(Mapping[str, Any]):
         """How long its build took, in seconds."""
         return self._manifest.build_seconds
 
+    @property
+    def audit(self) -> Mapping[str, list[str]] | None:
+        """What its build read of an audited configuration; None where there was no audit.
+
+        `read`, `unkeyed` (read, and not in the key), `unread` (in the key, and never read): dotted
+        paths in order, 200 of each at most.
+        """
+        return self._manifest.audit
+
     def __getitem__(self, name: str) -> Any:
         """A section: `Batches` or `Rows` where a list was stored, else the value, made anew."""
         return self._section(name).value(

@@ -130,6 +130,8 @@ def _encode(value: Any, path: str, depth: int, budget: list[int]) -> Any:
         return {"$set": [json.loads(text) for text in texts]}
     if is_decimal(kind):
         return _decimal(value, path)
+    if hasattr(kind, "_audited_"):  # a view of what the caller has
+        return _encode(value._audited_.target, path, depth, budget)
     if kind.__module__ == "numpy" and kind.__name__ in _NUMPY_SCALARS:
         return _encode(value.item(), path, depth, budget)
     return _refuse(path, f"{value!r:.80} of type {kind.__qualname__}", _remedy(value))
@@ -176,6 +178,7 @@ _SCALARS: dict[type, Callable[[Any, str], Any]] = {
     bytes: lambda value, _: {"$bytes": value.hex()},
     dt.date: lambda value, _: {"$date": value.isoformat()},
     dt.datetime: lambda value, _: {"$datetime": value.isoformat()},
+    Key: lambda value, _: {"$key": value.digest},
 }
 
 

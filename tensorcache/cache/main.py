@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from tensorcache import disk, source
-from tensorcache.cache.build import Asked, Builds, NewerEntry, identify
+from tensorcache.cache.build import Asked, NewerEntry, identify
+from tensorcache.cache.shapes import Shapes
 from tensorcache.entry import Entry
 from tensorcache.errors import (
     CacheFull,
@@ -34,19 +35,17 @@ QUESTION_SECONDS = 2.0  # how long a question waits for the root lock before it 
 _log = logging.getLogger("tensorcache")
 
 
-class Cache:
+class Cache(Shapes):
     """A root, open. Safe to use from several threads and after a fork; see `tensorcache.open`."""
 
     def __init__(
         self, root: disk.Root, *, mode: str, verify: str, max_bytes: int | None, cannot: str
     ) -> None:
+        may_write = mode in ("rw", "refresh") and not cannot
+        super().__init__(root, mode=mode, verify=verify, cannot=cannot, may_write=may_write)
         self.root = root.path
-        self.mode = mode
         self._root = root
         self._max_bytes = max_bytes
-        self._writes = mode in ("rw", "refresh") and not cannot
-        self._memory = disk.Memory(root, write=self._writes)
-        self._builds = Builds(root, self._memory, verify, cannot)
 
     def __repr__(self) -> str:
         return f"Cache({self.root!r}, mode={self.mode!r})"
@@ -71,6 +70,8 @@ class Cache:
         refresh: bool = False,
         wait: float | None = None,
         clone: bool = False,
+        audit: Any = None,
+        strict_keys: bool = False,
     ) -> Entry:
         """The result of `build()`, from the cache if it is there.
 
@@ -84,6 +85,9 @@ class Cache:
             wait: seconds to wait for another process that builds the same; None, as long as it
                 lives.
             clone: what is fetched is copied, each time: it shares memory with nothing.
+            audit: `audited(config)`, or what `keying` gave: what `build` reads of it and is not in
+                the key is one warning.
+            strict_keys: it is an error, and nothing is published.
 
         Raises:
             UnkeyableValue: an input, the version or the namespace cannot be part of a key.
@@ -91,9 +95,14 @@ class Cache:
             SourceMissing: a source is not there.
             LeaseTimeout: another process still builds after `wait` seconds.
             LeaseRecursion: `build` asked for the key that it builds.
+            UnkeyedRead: with `strict_keys` alone.
         """
         started = time.perf_counter()
         asked = self._ask(inputs, version, sources or {}, namespace)
+        if audit is not None or strict_keys or hasattr(type(inputs), "_audited_"):
+            from tensorcache.audit import Watch  # who asks for no audit needs none of it
+
+            asked = asked._replace(watch=Watch(audit, inputs, strict=strict_keys))
         refresh = refresh or self.mode == "refresh"
         try:
             entry = None
@@ -110,6 +119,8 @@ class Cache:
             asked = asked._replace(why=f"not published: {error}")
         if entry is None:
             entry = self._not_written(asked, build, clone=clone)
+        if entry.hit and asked.watch:
+            asked.watch.refuse(entry.audit, entry)
         return entry
 
     def _not_written(self, asked: Asked, build: Callable[[], Any], *, clone: bool) -> Entry:
@@ -345,6 +356,7 @@ class Cache:
         if not self._writes:
             by_environment = os.environ.get("TENSORCACHE_MODE") == self.mode
             remedy = "unset TENSORCACHE_MODE" if by_environment else "open it with mode='rw'"
+            remedy = "leave cache.disabled()" if self._is_off else remedy
             raise ReadOnlyCache(f"{self!r} writes nothing: {remedy}")
         try:
             yield
