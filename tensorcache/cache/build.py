@@ -175,7 +175,7 @@ class Builds:
         moved = self._moved(asked)
         if moved:
             self.warn(moved)
-            return _kept(laid, manifest, key, moved, clone=clone)
+            return _kept(laid, manifest, None, moved, clone=clone)  # the result of no key
         try:
             held = self._publish(laid, manifest)
         except UnstorableValue:

@@ -22,7 +22,7 @@ from tensorcache.errors import (
     TensorCacheError,
     UnkeyableValue,
 )
-from tensorcache.key import Key, make_key
+from tensorcache.key import Key, NoKeyNow, make_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,7 +158,10 @@ class Cache(Shapes):
         code = source.version_text(version, self._memory)
         identities = identify(sources, self._memory)
         texts = {name: identity.text or "" for name, identity in identities.items()}
-        key = make_key(inputs, version=code, sources=texts, namespace=namespace)
+        try:
+            key = make_key(inputs, version=code, sources=texts, namespace=namespace)
+        except NoKeyNow as error:
+            return Asked(None, version, code, sources, identities, str(error))
         for name, identity in identities.items():
             if identity.text is None:
                 why = f"sources.{name}: {identity.why}"

@@ -1,32 +1,21 @@
-"""Audit: which fields of a configuration a build reads, beside those that its key is made from.
-
-Rules of this room: standard library only, and imported by whoever asks for an audit, so that a hit
-without one pays nothing. A *field* is a place by its dotted path, `training.rolling_windows`; a
-list is one field and given as itself. A *branch* is a mapping or an object of fields and given as
-a view; `training.*` stands for its names. In doubt more counts as read by a build than was.
-"""
+"""Views: read as the configuration is, and whoever listens hears of it."""
 
 from __future__ import annotations
 
 import contextlib
 import enum
 import functools
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeVar, cast
 
-from tensorcache.errors import UnkeyedRead
 from tensorcache.key import MAX_DEPTH
 
-MOST_NAMES = 200  # of each kind in a manifest, and MOST_SAID in a message
-MOST_SAID = 10
 _MARKS = {"__dataclass_fields__", "__pydantic_core_schema__", "__fields__", "__attrs_attrs__"}
 _NAMESPACES = {("types", "SimpleNamespace"), ("argparse", "Namespace")}
 _PASSED_ON = ("__iter__", "__len__", "__getitem__", "__contains__", "__bool__")
 _T = TypeVar("_T")
-_log = logging.getLogger("tensorcache")
 
 
 def audited(config: _T) -> _T:
@@ -42,105 +31,30 @@ def audited(config: _T) -> _T:
     """
     if isinstance(config, _View):
         return config
-    if not _is_branch(config):
+    if not is_branch(config):
         raise TypeError(f"audited({config!r:.60}): it has no fields: pass a mapping or an object")
-    return cast("_T", _view(config, _Listeners(), ""))
+    return cast("_T", _view(config, Listeners(), ""))
 
 
-class Audit(NamedTuple):
-    """A view, and the fields read to make inputs of it; None: those that the inputs name."""
-
-    seen: _Seen
-    keyed: set[str] | None
-
-
-@contextlib.contextmanager
-def keying(view: Any) -> Iterator[Audit]:
-    """While inputs and sources are made: what this thread reads of `view` is in the key.
-
-    What it gives is the `audit` of `get_or_build` with these inputs.
+def seen_by(view: Any) -> Seen:
+    """What a view stands for.
 
     Raises:
         TypeError: it is no view.
     """
-    keyed: set[str] = set()
-    audit = Audit(_seen_by(view), keyed)
-    with audit.seen.listeners.hearing(keyed, threading.get_ident()):
-        yield audit
+    if not isinstance(view, _View):
+        raise TypeError(f"{view!r:.60} is no view: pass what tensorcache.audited(config) gave")
+    return view._audited_
 
 
-class Watch:
-    """Listens to one build. `found` is what the manifest says of it, once it was built."""
-
-    def __init__(self, audit: Any, inputs: Mapping[str, Any], *, strict: bool) -> None:
-        seen: _Seen | None = getattr(inputs, "_audited_", None)
-        self._inputs = seen
-        inputs = seen.target if seen else inputs
-        if strict and audit is None:
-            raise TypeError("strict_keys=True without audit=: pass tensorcache.audited(config)")
-        if audit is not None and not isinstance(audit, Audit):
-            audit = Audit(_seen_by(audit), None)
-        self._audit: Audit | None = audit
-        self._strict = strict
-        self._keyed = _keyed(audit, inputs) if audit else set()
-        self.found: dict[str, list[str]] | None = None
-
-    def build(self, build: Callable[[], Any], what: str) -> Any:
-        """The payload of `build`; what it read that is not in the key is one warning.
-
-        Raises:
-            UnkeyedRead: with `strict`, instead of the warning.
-        """
-        read: set[str] = set()
-        inputs_read: set[str] = set()
-        with contextlib.ExitStack() as stack:
-            if self._audit:
-                stack.enter_context(self._audit.seen.listeners.hearing(read))
-            if self._inputs:
-                stack.enter_context(self._inputs.listeners.hearing(inputs_read))
-            payload = build()
-        unkeyed = _ends(read - _with_branches(self._keyed))
-        unread = self._unread(read, inputs_read)
-        shown = _ends(read) + [f"inputs.{name}" for name in _ends(inputs_read)]
-        found = {"read": shown, "unkeyed": unkeyed, "unread": unread}
-        self.found = {kind: names[:MOST_NAMES] for kind, names in found.items()}
-        if unkeyed:
-            self._say_unkeyed(what, unkeyed)
-        if unread:
-            _log.info("%s: no read of %s: does it need to be in the key?", what, _said(unread))
-        return payload
-
-    def refuse(self, found: Mapping[str, Any] | None, what: object) -> None:
-        """Raise UnkeyedRead with `strict` where the build of a hit read what is not in the key."""
-        if self._strict and found and found["unkeyed"]:
-            raise UnkeyedRead(
-                f"{what} was built from {_said(found['unkeyed'])}, which is not in its key: make "
-                f"it part of the inputs, or build anew with refresh=True"
-            )
-
-    def _unread(self, read: set[str], inputs_read: set[str]) -> list[str]:
-        if self._inputs:
-            names = set(_leaves(self._inputs.target, ""))
-            return [f"inputs.{name}" for name in _fields(names - inputs_read)]
-        return _fields(set(_ends(self._keyed)) - _with_branches(read))
-
-    def _say_unkeyed(self, what: str, unkeyed: list[str]) -> None:
-        message = (
-            f"{what}: the build read {_said(unkeyed)}, which is not in the key, so that a change "
-            f"of it would be a stale hit: make it part of the inputs, or do not read it there"
-        )
-        if self._strict:
-            raise UnkeyedRead(message)
-        _log.warning("%s", message)
-
-
-class _Listeners:
+class Listeners:
     """Who hears of the reads through the views of one configuration."""
 
     def __init__(self) -> None:
         self._heard: dict[object, tuple[int | None, set[str]]] = {}
 
     def note(self, path: str) -> None:
+        """Something was read."""
         for thread, heard in tuple(self._heard.values()):
             if thread is None or thread == threading.get_ident():
                 heard.add(path)
@@ -156,26 +70,26 @@ class _Listeners:
             del self._heard[mine]
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """A branch that a view stands for."""
 
     target: Any
-    listeners: _Listeners
+    listeners: Listeners
     path: str
 
     def read(self, name: object, value: Any) -> Any:
         """A value that was read: itself, or a view if it is a branch."""
-        path = _join(self.path, name)
+        path = join(self.path, name)
         self.listeners.note(path)
-        return _view(value, self.listeners, path) if _is_branch(value) else value
+        return _view(value, self.listeners, path) if is_branch(value) else value
 
     def note(self, name: object) -> None:
         """Something of this name was read, were it only that it is there or absent."""
-        self.listeners.note(_join(self.path, name))
+        self.listeners.note(join(self.path, name))
 
     def whole(self) -> Any:
         """The branch itself: all of it is read."""
-        for path in _leaves(self.target, self.path):
+        for path in leaves_of(self.target, self.path):
             self.listeners.note(path)
         return self.target
 
@@ -184,7 +98,7 @@ class _View:
     """What branches have in common; its one slot has a name that no field has."""
 
     __slots__ = ("_audited_",)
-    _audited_: _Seen
+    _audited_: Seen
 
     def __getattr__(self, name: str) -> Any:
         seen = self._audited_
@@ -207,12 +121,15 @@ class _View:
         try:
             value = getattr(target, name)
         except AttributeError:
-            if not name.startswith("__"):
+            if not name.startswith("__") and name != "keys":  # as dict() asks of any object
                 seen.note(name)
             raise
         if found is not None and callable(value):
             return getattr(seen.whole(), name)
         return value if name.startswith("__") else seen.read(name, value)
+
+    def _key_(self) -> Any:
+        return self._audited_.target
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
         return _itself, (self._audited_.whole(),)
@@ -284,16 +201,17 @@ def _passed_on(name: str) -> Callable[..., Any]:
     return method
 
 
-def _view(branch: Any, listeners: _Listeners, path: str) -> Any:
+def _view(branch: Any, listeners: Listeners, path: str) -> Any:
     kind = type(branch)
     mapping = isinstance(branch, Mapping)
     # mypy takes a class for something unhashable.
     view: _View = _MappingView() if mapping else _object_view(kind)()  # type: ignore[arg-type]
-    view._audited_ = _Seen(branch, listeners, path)
+    view._audited_ = Seen(branch, listeners, path)
     return view
 
 
-def _is_branch(value: Any) -> bool:
+def is_branch(value: Any) -> bool:
+    """Whether it is made of fields: a mapping, or an object that holds values by name."""
     bases = type(value).__mro__
     if (
         isinstance(value, Mapping)
@@ -312,7 +230,8 @@ def _is_foreign(function: FunctionType, target: Any) -> bool:
     return isinstance(target, Mapping) or function.__module__.startswith("pydantic")
 
 
-def _fields_of(branch: Any) -> Iterable[tuple[Any, Any]]:
+def fields_of(branch: Any) -> Iterable[tuple[Any, Any]]:
+    """Names and values, by no view."""
     if isinstance(branch, Mapping):
         return branch.items()
     fields = dict(getattr(branch, "__dict__", {}))
@@ -321,79 +240,21 @@ def _fields_of(branch: Any) -> Iterable[tuple[Any, Any]]:
     return fields.items()
 
 
-def _leaves(branch: Any, path: str, depth: int = 0) -> Iterator[str]:
+def leaves_of(branch: Any, path: str, depth: int = 0) -> Iterator[str]:
     """The fields in a branch, and the names of the mappings in it."""
     if isinstance(branch, Mapping):
-        yield _join(path, "*")
-    for name, value in _fields_of(branch):
-        inner = _join(path, name)
+        yield join(path, "*")
+    for name, value in fields_of(branch):
+        inner = join(path, name)
         yield inner
-        if depth < MAX_DEPTH and _is_branch(value):
-            yield from _leaves(value, inner, depth + 1)
+        if depth < MAX_DEPTH and is_branch(value):
+            yield from leaves_of(value, inner, depth + 1)
 
 
-def _keyed(audit: Audit, inputs: Mapping[str, Any]) -> set[str]:
-    """The fields of the audited configuration that are in the key."""
-    keyed = set(_named(inputs, audit.seen.target, "")) if audit.keyed is None else set(audit.keyed)
-    for seen in _branches_in(inputs):
-        if seen.listeners is audit.seen.listeners:
-            keyed.update(_leaves(seen.target, seen.path))
-    return keyed
-
-
-def _named(inputs: Any, branch: Any, path: str) -> Iterator[str]:
-    """The fields of `branch` that `inputs` have under the same path."""
-    fields = dict(_fields_of(branch)) if _is_branch(branch) else {}
-    if fields.keys() <= inputs.keys():
-        yield _join(path, "*")
-    for name, value in inputs.items():
-        inner = _join(path, name)
-        yield inner
-        if isinstance(value, Mapping):
-            yield from _named(value, fields.get(name), inner)
-
-
-def _branches_in(inputs: Any) -> Iterator[_Seen]:
-    if isinstance(inputs, _View):
-        yield inputs._audited_
-    elif isinstance(inputs, Mapping):
-        for value in inputs.values():
-            yield from _branches_in(value)
-
-
-def _seen_by(view: Any) -> _Seen:
-    if not isinstance(view, _View):
-        raise TypeError(f"{view!r:.60} is no view: pass what tensorcache.audited(config) gave")
-    return view._audited_
-
-
-def _join(path: str, name: object) -> str:
+def join(path: str, name: object) -> str:
+    """The path of a field; a name that is no str, or has a dot, in brackets."""
     text = name if type(name) is str and "." not in name else f"[{name!r}]"
     return f"{path}.{text}" if path else str(text)
-
-
-def _with_branches(paths: set[str]) -> set[str]:
-    """`paths`, and the branches that they lie in: who reads a field knows that those are there."""
-    found = set(paths)
-    for path in paths:
-        while (path := path.rpartition(".")[0]) and path not in found:
-            found.add(path)
-    return found
-
-
-def _ends(paths: set[str]) -> list[str]:
-    """`paths` without the branches that others of them lie in."""
-    branches = {path.rpartition(".")[0] for path in _with_branches(paths)}
-    return sorted(path for path in paths if path not in branches)
-
-
-def _fields(paths: set[str]) -> list[str]:
-    return [path for path in _ends(paths) if path.rpartition(".")[2] != "*"]
-
-
-def _said(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
-    return ", ".join(names[:MOST_SAID]) + more
 
 
 def _itself(value: Any) -> Any:
