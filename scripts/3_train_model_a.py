@@ -1,6 +1,6 @@
 """Train Model A: rank the teams of a conference from rosters and recent form.
 
-    python scripts/3_train_model_a.py [--config FILE]... [--set key.path=value]...
+    python scripts/3_train_model_a.py [--config FILE]... [--set key.path=value]... [--strict-keys]
 
 Lists and batches come from the cache, or are built into it. Fold by fold a model is trained on
 earlier seasons and scores later ones; a final model is trained on all of them. Exit 0, or with one
@@ -50,7 +50,7 @@ def main() -> int:
     logging.basicConfig(format="cache: %(message)s", stream=sys.stdout)
     logging.getLogger("tensorcache").setLevel(logging.INFO)
     try:
-        run(load_config(options.config, options.set))
+        run(load_config(options.config, options.set), strict_keys=options.strict_keys)
     except (BadInput, BadDisk, tensorcache.TensorCacheError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 3 if isinstance(error, BadDisk | tensorcache.CacheFull) else 2
@@ -60,7 +60,7 @@ def main() -> int:
     return 0
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, strict_keys: bool = False) -> None:
     """Everything, in order.
 
     Raises:
@@ -76,7 +76,7 @@ def run(config: Config) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
 
     # 2. Lists and batches, from the cache or into it
-    payload, report = get_payload(config, inputs)
+    payload, report = get_payload(config, inputs, strict_keys=strict_keys)
     split_info = payload["split_info"]
     label = split_info["label"]
     print(f"league: {label}, {split_info['n_train_lists']} train lists")
@@ -133,20 +133,32 @@ def check_db(path: str) -> None:
         )
 
 
-def get_payload(config: Config, inputs: dict[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The sections to train on, and a report of how they were come by."""
+def get_payload(
+    config: Config, inputs: dict[str, Any], *, strict_keys: bool
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The sections to train on, and a report of how they were come by.
+
+    What the build reads of the config, and its key is not made from, is said; with `strict_keys`
+    it is an error.
+    """
     if config.training.n_folds < 2:
         print(f"training.n_folds is {config.training.n_folds}: final model only, no cache")
         return _final_payload(config, inputs)
     started = time.perf_counter()
+    audited = tensorcache.audited(config)
+    with tensorcache.keying(audited) as audit:
+        keyed = tensorcache.audited(batch_inputs(audited))
+        sources = {"db": tensorcache.database(audited.paths.db)}
     try:
         with open_cache(config) as cache:
             entry = cache.get_or_build(
-                inputs,
-                lambda: _build(config, inputs),
+                keyed,
+                lambda: _build(audited, keyed),
                 version=tensorcache.code_version(*BUILDER),
-                sources={"db": tensorcache.database(config.paths.db)},
+                sources=sources,
                 namespace=NAMESPACE,
+                audit=audit,
+                strict_keys=strict_keys,
             )
     except NothingToFold as nothing:
         print(f"{nothing}: final model only, no cache")
@@ -258,6 +270,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="over the files"
+    )
+    parser.add_argument(
+        "--strict-keys",
+        action="store_true",
+        help="refuse a build that reads what is not in its key",
     )
     return parser.parse_args()
 

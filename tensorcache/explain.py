@@ -119,7 +119,7 @@ def _text(value: Any) -> str:
 def _shown(value: Any) -> str:
     """`value` for a line of text: a tagged one plain, digests and what is long cut short."""
     if _is_tagged(value):
-        (value,) = value.values()
-        return str(value)
+        ((tag, value),) = value.items()
+        return f"{value[:8]}…" if tag == "$key" else str(value)
     text = re.sub(r"[0-9a-f]{16,}", lambda digest: digest[0][:8], repr(value))
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

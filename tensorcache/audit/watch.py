@@ -75,14 +75,15 @@ class Watch:
         if unkeyed:
             self._say_unkeyed(what, unkeyed)
         if unread:
-            _log.info("%s: no read of %s: does it need to be in the key?", what, _said(unread))
+            said = "%s: the build never read %s: a change of it is a needless miss"
+            _log.info(said, what, _said(unread))
         return payload
 
     def refuse(self, found: Mapping[str, Any] | None, what: object) -> None:
         """Raise UnkeyedRead with `strict` where the build of a hit read what is not in the key."""
         if self._strict and found and found.get("unkeyed"):
             raise UnkeyedRead(
-                f"{what} was built from {_said(found['unkeyed'])}, which is not in its key: make "
+                f"{what} was built from what is not in its key: {_said(found['unkeyed'])}: make "
                 f"it part of the inputs, or build anew with refresh=True"
             )
 
@@ -94,8 +95,8 @@ class Watch:
 
     def _say_unkeyed(self, what: str, unkeyed: list[str]) -> None:
         message = (
-            f"{what}: the build read {_said(unkeyed)}, which is not in the key, so that a change "
-            f"of it would be a stale hit: make it part of the inputs, or do not read it there"
+            f"{what}: the build read what is not in the key: {_said(unkeyed)}: a change of it "
+            f"would be a stale hit: make it part of the inputs, or do not read it there"
         )
         if self._strict:
             raise UnkeyedRead(message)

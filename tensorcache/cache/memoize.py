@@ -107,12 +107,18 @@ def namespace_of(function: Callable[..., Any]) -> str:
     """The namespace of a function: module and name, with a digest wherever those do not fit.
 
     A script is known by its file's name, as it is to those who import it.
+
+    Raises:
+        TypeError: others may have the same name: it is a lambda, partial or local function.
     """
+    name = _name(function)
+    if "<" in name or not hasattr(function, "__qualname__"):
+        raise TypeError(f"memoize: {name} is a name that others may have: pass namespace=")
     module = str(getattr(function, "__module__", None))
     file = getattr(sys.modules.get(module), "__file__", None)
     if module == "__main__" and file:
         module = os.path.basename(file).removesuffix(".py")
-    exact = f"{module}.{_name(function)}"
+    exact = f"{module}.{name}"
     plain = re.sub(r"[^a-z0-9_.]", "_", exact.lower()).lstrip("_.0123456789")
     plain = re.sub(r"\.{2,}", ".", plain).rstrip(".")
     if plain == exact and len(exact) <= _MOST_CHARACTERS:

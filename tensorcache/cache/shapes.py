@@ -86,10 +86,11 @@ class Shapes:
             version: which code builds: `code_version(module)`, or text that you change by hand.
             sources: by name, or a function that takes the same arguments and gives them.
             ignore: arguments that change no result.
-            namespace: else module and name of the function.
+            namespace: else module and name of the function, if it is no local one. Values that it
+                closes over are not in the key.
 
         Raises:
-            TypeError: the function is async, a generator or a method.
+            TypeError: the function is async, a generator or a method, or needs a namespace.
             UnkeyableValue: when it is called with what cannot be part of a key.
         """
         from tensorcache.cache.memoize import Memoized  # inspect, which get_or_build never needs
