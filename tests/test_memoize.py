@@ -223,7 +223,7 @@ def test_the_namespace_is_module_and_name_and_no_two_functions_share_one():
 
 
 @pytest.mark.parametrize(
-    "function", [functools.partial(int), lambda: 1, named("m", "make.<locals>.f")]
+    "function", [functools.partial(sorted, [2, 1]), lambda: 1, named("m", "make.<locals>.f")]
 )
 def test_what_has_no_name_of_its_own_needs_a_namespace(cache, function):
     with pytest.raises(TypeError, match="is a name that others may have: pass namespace="):
