@@ -1,6 +1,7 @@
 """Train Model A: rank the teams of a conference from rosters and recent form.
 
-    python scripts/3_train_model_a.py [--config FILE]... [--set key.path=value]... [--explain]
+    python scripts/3_train_model_a.py [--config FILE]... [--set key.path=value]...
+        [--strict-keys] [--explain]
 
 Lists and batches come from the cache, or are built into it. Fold by fold a model is trained on
 earlier seasons and scores later ones; a final model is trained on all of them. With --explain it
@@ -50,7 +51,7 @@ def main() -> int:
         if options.explain:
             explain(config)
         else:
-            run(config)
+            run(config, strict_keys=options.strict_keys)
     except (BadInput, BadDisk, tensorcache.TensorCacheError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 3 if isinstance(error, BadDisk | tensorcache.CacheFull) else 2
@@ -60,7 +61,7 @@ def main() -> int:
     return 0
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, strict_keys: bool = False) -> None:
     """Everything, in order.
 
     Raises:
@@ -81,7 +82,7 @@ def run(config: Config) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
 
     # 2. Lists and batches, from the cache or into it
-    payload, report = get_payload(config, inputs)
+    payload, report = get_payload(config, inputs, strict_keys=strict_keys)
     split_info = payload["split_info"]
     label = split_info["label"]
     print(f"league: {label}, {split_info['n_train_lists']} train lists")
@@ -180,16 +181,30 @@ def check_db(path: str) -> None:
         )
 
 
-def get_payload(config: Config, inputs: dict[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The sections to train on, and a report of how they were come by."""
+def get_payload(
+    config: Config, inputs: dict[str, Any], *, strict_keys: bool
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The sections to train on, and a report of how they were come by.
+
+    What the build reads of the config, and its key is not made from, is said; with `strict_keys`
+    it is an error.
+    """
     if config.training.n_folds < 2:
         print(f"training.n_folds is {config.training.n_folds}: final model only, no cache")
         return _final_payload(config, inputs)
     started = time.perf_counter()
+    audited = tensorcache.audited(config)
+    with tensorcache.keying(audited) as audit:
+        keyed = tensorcache.audited(batch_inputs(audited))
+        depends_on = dependencies(audited)
     try:
         with open_cache(config) as cache:
             entry = cache.get_or_build(
-                inputs, lambda: _build(config, inputs), **dependencies(config)
+                keyed,
+                lambda: _build(audited, keyed),
+                **depends_on,
+                audit=audit,
+                strict_keys=strict_keys,
             )
     except NothingToFold as nothing:
         print(f"{nothing}: final model only, no cache")
@@ -307,6 +322,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--explain", action="store_true", help="only say whether it would build, and why"
+    )
+    parser.add_argument(
+        "--strict-keys",
+        action="store_true",
+        help="refuse a build that reads what is not in its key",
     )
     return parser.parse_args()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorcache import disk, shard
 from tensorcache.errors import EntryCorrupt, EntryMissing
-from tensorcache.key import Key
+from tensorcache.key import Key, NoKeyNow
 from tensorcache.manifest import Manifest
 from tensorcache.tree import collector_paused
 
@@ -20,10 +20,11 @@ class Entry(Mapping[str, Any]):
 
     `hit`: it was there. `published`: others can find it. `why`: why it was a miss, whom it waited
     for, or why it is not published; "" for a plain hit. `key` is None only where a source could
-    not be identified. `build_seconds` is what building it took, here or elsewhere.
+    not be identified, or moved while it was read: it is the result of no key. `build_seconds` is
+    what building it took, here or elsewhere.
 
     Published entries are picklable as (root, key, generation), and what they have open stays
-    readable and is not evicted while they live.
+    readable and is not evicted while they live. As an input of another build an entry is its key.
     """
 
     def __init__(
@@ -55,6 +56,15 @@ class Entry(Mapping[str, Any]):
     def build_seconds(self) -> float:
         """How long its build took, in seconds."""
         return self._manifest.build_seconds
+
+    @property
+    def audit(self) -> Mapping[str, list[str]] | None:
+        """What its build read of an audited configuration; None where there was no audit.
+
+        `read`, `unkeyed` (read, and not in the key), `unread` (in the key, and never read): dotted
+        paths in order, 200 of each at most.
+        """
+        return self._manifest.audit
 
     def __getitem__(self, name: str) -> Any:
         """A section: `Batches` or `Rows` where a list was stored, else the value, made anew."""
@@ -104,6 +114,11 @@ class Entry(Mapping[str, Any]):
                 section = OpenSection(structure, self._pieces, clone=self._clone)
             self._open[name] = section
         return section
+
+    def _key_(self) -> Key:
+        if self.key is None:
+            raise NoKeyNow(f"not published: an entry among the inputs is of no key: {self.why}")
+        return self.key
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._held is None:

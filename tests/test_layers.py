@@ -26,7 +26,7 @@ FLOORS = [
     {"entry", "explain", "vacuum"},
     {"column", "rows"},
     {"shard", "index", "disk", "source"},
-    {"tree", "schema", "manifest"},
+    {"tree", "schema", "manifest", "audit"},
     {"key", "errors"},
 ]
 SAME_FLOOR = {("__main__", "cli"), ("manifest", "tree"), ("index", "schema"), ("key", "errors")}

@@ -21,7 +21,7 @@ from tensorcache.errors import (
     TensorCacheError,
     UnkeyableValue,
 )
-from tensorcache.key import Key, make_key
+from tensorcache.key import Key, NoKeyNow, make_key
 
 if TYPE_CHECKING:
     from tensorcache.vacuum import VacuumPlan
@@ -33,10 +33,9 @@ class Cache(Questions):
     def __init__(
         self, root: disk.Root, *, mode: str, verify: str, max_bytes: int | None, cannot: str
     ) -> None:
-        writes = mode in ("rw", "refresh") and not cannot
-        super().__init__(root, writes=writes, verify=verify, cannot=cannot)
+        may_write = mode in ("rw", "refresh") and not cannot
+        super().__init__(root, mode=mode, verify=verify, cannot=cannot, may_write=may_write)
         self.root = root.path
-        self.mode = mode
         self._max_bytes = max_bytes
 
     def __repr__(self) -> str:
@@ -62,6 +61,8 @@ class Cache(Questions):
         refresh: bool = False,
         wait: float | None = None,
         clone: bool = False,
+        audit: Any = None,
+        strict_keys: bool = False,
     ) -> Entry:
         """The result of `build()`, from the cache if it is there.
 
@@ -75,6 +76,9 @@ class Cache(Questions):
             wait: seconds to wait for another process that builds the same; None, as long as it
                 lives.
             clone: what is fetched is copied, each time: it shares memory with nothing.
+            audit: `audited(config)`, or what `keying` gave: what `build` reads of it and is not in
+                the key is one warning.
+            strict_keys: it is an error, and nothing is published.
 
         Raises:
             UnkeyableValue: an input, the version or the namespace cannot be part of a key.
@@ -82,9 +86,14 @@ class Cache(Questions):
             SourceMissing: a source is not there.
             LeaseTimeout: another process still builds after `wait` seconds.
             LeaseRecursion: `build` asked for the key that it builds.
+            UnkeyedRead: with `strict_keys` alone.
         """
         started = time.perf_counter()
         asked = self._ask(inputs, version, sources or {}, namespace)
+        if audit is not None or strict_keys or hasattr(type(inputs), "_audited_"):
+            from tensorcache.audit import Watch  # who asks for no audit needs none of it
+
+            asked = asked._replace(watch=Watch(audit, inputs, strict=strict_keys))
         refresh = refresh or self.mode == "refresh"
         try:
             entry = None
@@ -101,6 +110,8 @@ class Cache(Questions):
             asked = asked._replace(why=f"not published: {error}")
         if entry is None:
             entry = self._not_written(asked, build, clone=clone)
+        if entry.hit and asked.watch:
+            asked.watch.refuse(entry.audit, entry)
         return entry
 
     def _not_written(self, asked: Asked, build: Callable[[], Any], *, clone: bool) -> Entry:
@@ -138,7 +149,10 @@ class Cache(Questions):
         code = source.version_of(version, self._memory)
         identities = identify(sources, self._memory)
         texts = {name: identity.text or "" for name, identity in identities.items()}
-        key = make_key(inputs, version=code.text, sources=texts, namespace=namespace)
+        try:
+            key = make_key(inputs, version=code.text, sources=texts, namespace=namespace)
+        except NoKeyNow as error:
+            return Asked(None, version, code, sources, identities, str(error))
         for name, identity in identities.items():
             if identity.text is None:
                 why = f"sources.{name}: {identity.why}"
@@ -276,6 +290,7 @@ class Cache(Questions):
         if not self._writes:
             by_environment = os.environ.get("TENSORCACHE_MODE") == self.mode
             remedy = "unset TENSORCACHE_MODE" if by_environment else "open it with mode='rw'"
+            remedy = "leave cache.disabled()" if self._is_off else remedy
             raise ReadOnlyCache(f"{self!r} writes nothing: {remedy}")
         try:
             yield

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tensorcache import disk
-from tensorcache.cache.build import Asked, Builds
+from tensorcache.cache.build import Asked
+from tensorcache.cache.shapes import Shapes
 from tensorcache.entry import Pieces
 from tensorcache.errors import EntryMissing, TensorCacheError
 from tensorcache.key import Key, canonical, check_namespace
@@ -32,14 +33,14 @@ REMEMBERED = 16  # keys that were asked for last, of which the parts of sources 
 _log = logging.getLogger("tensorcache")
 
 
-class Questions:
+class Questions(Shapes):
     """What a `Cache` answers about its entries; it builds and removes nothing."""
 
-    def __init__(self, root: disk.Root, *, writes: bool, verify: str, cannot: str) -> None:
+    def __init__(
+        self, root: disk.Root, *, mode: str, verify: str, cannot: str, may_write: bool
+    ) -> None:
+        super().__init__(root, mode=mode, verify=verify, cannot=cannot, may_write=may_write)
         self._root = root
-        self._writes = writes
-        self._memory = disk.Memory(root, write=writes)
-        self._builds = Builds(root, self._memory, verify, cannot)
         self._asked: collections.deque[tuple[str, PartsOf]] = collections.deque(maxlen=REMEMBERED)
 
     def entries(self, where: str = "", params: Any = ()) -> pd.DataFrame:
