@@ -1,11 +1,12 @@
 """Train Model A: rank the teams of a conference from rosters and recent form.
 
     python scripts/3_train_model_a.py [--config FILE]... [--set key.path=value]...
+        [--strict-keys] [--explain]
 
 Lists and batches come from the cache, or are built into it. Fold by fold a model is trained on
-earlier seasons and scores later ones; a final model is trained on all of them. Exit 0, or with one
-line 2 if the config, the league or the cache cannot be used, 3 if a disk is full or read-only, 130
-if interrupted.
+earlier seasons and scores later ones; a final model is trained on all of them. With --explain it
+only says whether the batches are there, and if not, why. Exit 0, or with one line 2 if the config,
+the league or the cache cannot be used, 3 if a disk is full or read-only, 130 if interrupted.
 """
 
 from __future__ import annotations
@@ -17,22 +18,20 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-try:  # these take seconds, in which somebody may think better of it
-    import torch
+try:  # these take a moment, in which somebody may think better of it
     from disk import BadDisk
-    from model_a import outputs
     from model_a.config import Config, batch_inputs, load_config
     from model_a.errors import BadInput, NothingToFold
-    from model_a.folds import season_folds
-    from model_a.metrics import out_of_fold_metrics
-    from model_a.train import columns_of, fit, pick_device, predict
 
     import tensorcache
 except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
     sys.exit(130)
+
+if TYPE_CHECKING:
+    import torch
 
 NAMESPACE = "model_a.batches"
 DEFAULT_CACHE = "data/processed/batch_cache"
@@ -48,7 +47,11 @@ def main() -> int:
     logging.basicConfig(format="cache: %(message)s", stream=sys.stdout)
     logging.getLogger("tensorcache").setLevel(logging.INFO)
     try:
-        run(load_config(options.config, options.set))
+        config = load_config(options.config, options.set)
+        if options.explain:
+            explain(config)
+        else:
+            run(config, strict_keys=options.strict_keys)
     except (BadInput, BadDisk, tensorcache.TensorCacheError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 3 if isinstance(error, BadDisk | tensorcache.CacheFull) else 2
@@ -58,13 +61,18 @@ def main() -> int:
     return 0
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, strict_keys: bool = False) -> None:
     """Everything, in order.
 
     Raises:
         BadInput: the config or the league cannot be used.
         BadDisk: the outputs' disk is full or read-only.
     """
+    import torch  # seconds, which an explanation never spends
+    from model_a import outputs
+    from model_a.metrics import out_of_fold_metrics
+    from model_a.train import columns_of, fit, pick_device
+
     # 1. What is asked for, and what the batches depend on
     inputs = batch_inputs(config)
     check_db(config.paths.db)
@@ -74,7 +82,7 @@ def run(config: Config) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
 
     # 2. Lists and batches, from the cache or into it
-    payload, report = get_payload(config, inputs)
+    payload, report = get_payload(config, inputs, strict_keys=strict_keys)
     split_info = payload["split_info"]
     label = split_info["label"]
     print(f"league: {label}, {split_info['n_train_lists']} train lists")
@@ -107,6 +115,48 @@ def run(config: Config) -> None:
     print(f"trained in {report['train_seconds']:.1f} s, outputs in {directory}")
 
 
+def explain(config: Config) -> None:
+    """Say whether a run would find its batches, and if not, why; nothing is built or begun.
+
+    Raises:
+        BadInput: the config or the league cannot be used.
+    """
+    inputs = batch_inputs(config)
+    check_db(config.paths.db)
+    directory = config.paths.batch_cache or DEFAULT_CACHE
+    if config.training.n_folds < 2:
+        print(f"training.n_folds is {config.training.n_folds}: final model only, no cache")
+    elif config.paths.batch_cache is False or os.environ.get("TENSORCACHE_MODE") == "off":
+        print("cache: off: it would build")
+    elif not os.path.isdir(directory) or not os.listdir(directory):
+        print(f"cache: no cache at {directory!r} yet: it would build")
+    else:
+        with open_cache(config, create=False) as cache:
+            print(f"cache: {would_be(cache, config, inputs)}")
+
+
+def would_be(cache: tensorcache.Cache, config: Config, inputs: dict[str, Any]) -> str:
+    """What a run would find in the cache, in one line."""
+    try:
+        key = cache.key(inputs, **dependencies(config))
+    except tensorcache.UnkeyableValue as error:  # somebody writes into the league just now
+        return f"it would build, and publish nothing: {error}"
+    if cache.mode == "refresh":
+        return f"it would build: {NAMESPACE} {key.short}: TENSORCACHE_MODE is 'refresh'"
+    if key in cache:
+        return f"it would be a hit: {NAMESPACE} {key.short}"
+    return f"it would be a miss: {NAMESPACE} {key.short}: {cache.explain(key)}"
+
+
+def dependencies(config: Config) -> dict[str, Any]:
+    """What the batches depend on besides their inputs, and what they are."""
+    return {
+        "version": tensorcache.code_version(*BUILDER),
+        "sources": {"db": tensorcache.database(config.paths.db)},
+        "namespace": NAMESPACE,
+    }
+
+
 def check_db(path: str) -> None:
     """Refuse what cannot be the league database, before anything is made of it.
 
@@ -131,20 +181,30 @@ def check_db(path: str) -> None:
         )
 
 
-def get_payload(config: Config, inputs: dict[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The sections to train on, and a report of how they were come by."""
+def get_payload(
+    config: Config, inputs: dict[str, Any], *, strict_keys: bool
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The sections to train on, and a report of how they were come by.
+
+    What the build reads of the config, and its key is not made from, is said; with `strict_keys`
+    it is an error.
+    """
     if config.training.n_folds < 2:
         print(f"training.n_folds is {config.training.n_folds}: final model only, no cache")
         return _final_payload(config, inputs)
     started = time.perf_counter()
+    audited = tensorcache.audited(config)
+    with tensorcache.keying(audited) as audit:
+        keyed = tensorcache.audited(batch_inputs(audited))
+        depends_on = dependencies(audited)
     try:
         with open_cache(config) as cache:
             entry = cache.get_or_build(
-                inputs,
-                lambda: _build(config, inputs),
-                version=tensorcache.code_version(*BUILDER),
-                sources={"db": tensorcache.database(config.paths.db)},
-                namespace=NAMESPACE,
+                keyed,
+                lambda: _build(audited, keyed),
+                **depends_on,
+                audit=audit,
+                strict_keys=strict_keys,
             )
     except NothingToFold as nothing:
         print(f"{nothing}: final model only, no cache")
@@ -162,8 +222,8 @@ def get_payload(config: Config, inputs: dict[str, Any]) -> tuple[Mapping[str, An
     return entry, report
 
 
-def open_cache(config: Config) -> tensorcache.Cache:
-    """The cache that `paths.batch_cache` means.
+def open_cache(config: Config, *, create: bool = True) -> tensorcache.Cache:
+    """The cache that `paths.batch_cache` means, begun if it is to be and is not there.
 
     Raises:
         BadInput: the environment asks of the cache what there is not.
@@ -171,7 +231,7 @@ def open_cache(config: Config) -> tensorcache.Cache:
     if config.paths.batch_cache is False:
         return tensorcache.open(DEFAULT_CACHE, mode="off")
     try:
-        return tensorcache.open(config.paths.batch_cache or DEFAULT_CACHE)
+        return tensorcache.open(config.paths.batch_cache or DEFAULT_CACHE, create=create)
     except tensorcache.TensorCacheError:
         raise  # some are ValueErrors too
     except ValueError as error:
@@ -187,6 +247,9 @@ def score_folds(
     config: Config, payload: Mapping[str, Any], device: torch.device
 ) -> list[dict[str, Any]]:
     """Each list of a later fold: its meta, with the scores of a model of earlier seasons."""
+    from model_a.folds import season_folds
+    from model_a.train import columns_of, fit, predict  # torch, which `run` has met
+
     metas = list(payload["list_metas"])
     batches = columns_of(payload["oof_batches"], device)
     seasons = [meta["season"] for meta in metas]
@@ -256,6 +319,14 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="over the files"
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="only say whether it would build, and why"
+    )
+    parser.add_argument(
+        "--strict-keys",
+        action="store_true",
+        help="refuse a build that reads what is not in its key",
     )
     return parser.parse_args()
 

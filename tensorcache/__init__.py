@@ -4,8 +4,9 @@
     entry = cache.get_or_build(inputs, build, version="1", namespace="my.batches")
 
 `Cache` and `Entry` are what people hold; `database`, `files`, `value` and `code_version` describe
-what a build depends on and touch nothing; errors derive from `TensorCacheError` and from the
-builtin that a caller already knows. Importing this package imports neither torch nor sqlalchemy.
+what a build depends on and touch nothing; `audited` and `keying` find what it reads beside that;
+errors derive from `TensorCacheError` and from the builtin that a caller already knows. Importing
+this package imports neither torch nor sqlalchemy.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from tensorcache.errors import (
     SourceMissing,
     TensorCacheError,
     UnkeyableValue,
+    UnkeyedRead,
     UnsafeCache,
     UnstorableValue,
 )
@@ -33,6 +35,7 @@ from tensorcache.key import Key
 from tensorcache.source import code_version, database, files, value
 
 if TYPE_CHECKING:
+    from tensorcache.audit import audited, keying
     from tensorcache.column import Batches, Rows
 
 __all__ = [
@@ -53,20 +56,27 @@ __all__ = [
     "SourceMissing",
     "TensorCacheError",
     "UnkeyableValue",
+    "UnkeyedRead",
     "UnsafeCache",
     "UnstorableValue",
+    "audited",
     "code_version",
     "database",
     "files",
+    "keying",
     "open",
     "value",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """`Batches` and `Rows` come with torch, so they come when asked for."""
+    """`Batches` and `Rows` come with torch, and few need an audit: they come when asked for."""
     if name in ("Batches", "Rows"):
         from tensorcache import column  # torch
 
         return getattr(column, name)
+    if name in ("audited", "keying"):
+        from tensorcache import audit  # a hit without one pays nothing for it
+
+        return getattr(audit, name)
     raise AttributeError(f"module 'tensorcache' has no attribute {name!r}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorcache import disk, shard
 from tensorcache.errors import EntryCorrupt, EntryMissing
-from tensorcache.key import Key
+from tensorcache.key import Key, NoKeyNow
 from tensorcache.manifest import Manifest
 from tensorcache.tree import collector_paused
 
@@ -20,10 +20,11 @@ class Entry(Mapping[str, Any]):
 
     `hit`: it was there. `published`: others can find it. `why`: why it was a miss, whom it waited
     for, or why it is not published; "" for a plain hit. `key` is None only where a source could
-    not be identified. `build_seconds` is what building it took, here or elsewhere.
+    not be identified, or moved while it was read: it is the result of no key. `build_seconds` is
+    what building it took, here or elsewhere.
 
     Published entries are picklable as (root, key, generation), and what they have open stays
-    readable and is not evicted while they live.
+    readable and is not evicted while they live. As an input of another build an entry is its key.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Entry(Mapping[str, Any]):
         self.hit = hit
         self.why = why
         self._manifest = manifest
-        self._pieces = _Pieces(memory)
+        self._pieces = Pieces(memory)
         self._held = held
         self._clone = clone
         self._open: dict[str, OpenSection] = {}
@@ -55,6 +56,15 @@ class Entry(Mapping[str, Any]):
     def build_seconds(self) -> float:
         """How long its build took, in seconds."""
         return self._manifest.build_seconds
+
+    @property
+    def audit(self) -> Mapping[str, list[str]] | None:
+        """What its build read of an audited configuration; None where there was no audit.
+
+        `read`, `unkeyed` (read, and not in the key), `unread` (in the key, and never read): dotted
+        paths in order, 200 of each at most.
+        """
+        return self._manifest.audit
 
     def __getitem__(self, name: str) -> Any:
         """A section: `Batches` or `Rows` where a list was stored, else the value, made anew."""
@@ -105,6 +115,11 @@ class Entry(Mapping[str, Any]):
             self._open[name] = section
         return section
 
+    def _key_(self) -> Key:
+        if self.key is None:
+            raise NoKeyNow(f"not published: an entry among the inputs is of no key: {self.why}")
+        return self.key
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self._held is None:
             raise TypeError(f"this entry is in memory only and cannot be pickled: {self.why}")
@@ -113,7 +128,7 @@ class Entry(Mapping[str, Any]):
         return _reopen, handle
 
 
-class _Pieces:
+class Pieces:
     """The shards and documents of an entry, mapped when first asked for."""
 
     def __init__(self, memory: Callable[[str], memoryview]) -> None:
@@ -121,6 +136,7 @@ class _Pieces:
         self._shards: dict[str, dict[str, shard.Mapped]] = {}
 
     def tensor(self, digest: str, name: str) -> shard.Mapped:
+        """A tensor of a shard."""
         tensors = self._shards.get(digest)
         if tensors is None:
             tensors = self._shards[digest] = shard.read(self._memory(digest), digest)
@@ -130,6 +146,7 @@ class _Pieces:
             raise EntryCorrupt(f"shard {digest[:16]}: it has no tensor {name!r:.80}") from None
 
     def document(self, digest: str) -> memoryview:
+        """A document."""
         return self._memory(digest)
 
 

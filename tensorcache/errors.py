@@ -2,8 +2,9 @@
 
 Every error is a `TensorCacheError` and also the builtin that a caller already knows, so that
 `except KeyError` keeps working. Messages are lowercase: what happened, the value in repr, the
-remedy. Two of them are the caller's mistakes and are always raised (`UnkeyableValue`,
-`UnstorableValue`); what the environment does wrong is never a reason to lose what was built.
+remedy. Some are the caller's mistakes and are always raised (`UnkeyableValue`, `UnstorableValue`,
+`UnkeyedRead` where it was asked for); what the environment does wrong is never a reason to lose
+what was built.
 """
 
 
@@ -17,6 +18,10 @@ class TensorCacheError(Exception):
 
 class UnkeyableValue(TensorCacheError, TypeError):
     """A value that cannot be part of a key; the message names its path (`inputs.training.lr`)."""
+
+
+class UnkeyedRead(TensorCacheError, LookupError):
+    """With `strict_keys`: a build read a field that is not in its key; nothing was published."""
 
 
 class UnstorableValue(TensorCacheError, TypeError):

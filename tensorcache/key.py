@@ -56,6 +56,10 @@ class Key(NamedTuple):
         return self.digest
 
 
+class NoKeyNow(Exception):
+    """An input is an entry that belongs to no key: what is made of it cannot be published."""
+
+
 def make_key(
     inputs: Mapping[str, Any], *, version: str, sources: Mapping[str, str], namespace: str
 ) -> Key:
@@ -65,6 +69,7 @@ def make_key(
 
     Raises:
         UnkeyableValue: a value has no place in a key; the message says where and what to do.
+        NoKeyNow: an entry among the inputs has no key.
     """
     check_namespace(namespace)
     if not isinstance(inputs, Mapping):
@@ -130,6 +135,8 @@ def _encode(value: Any, path: str, depth: int, budget: list[int]) -> Any:
         return {"$set": [json.loads(text) for text in texts]}
     if is_decimal(kind):
         return _decimal(value, path)
+    if hasattr(kind, "_key_"):  # an entry, or a view of a configuration: what stands for it
+        return _encode(value._key_(), path, depth, budget)
     if kind.__module__ == "numpy" and kind.__name__ in _NUMPY_SCALARS:
         return _encode(value.item(), path, depth, budget)
     return _refuse(path, f"{value!r:.80} of type {kind.__qualname__}", _remedy(value))
@@ -176,6 +183,7 @@ _SCALARS: dict[type, Callable[[Any, str], Any]] = {
     bytes: lambda value, _: {"$bytes": value.hex()},
     dt.date: lambda value, _: {"$date": value.isoformat()},
     dt.datetime: lambda value, _: {"$datetime": value.isoformat()},
+    Key: lambda value, _: {"$key": value.digest},
 }
 
 

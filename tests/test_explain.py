@@ -1,12 +1,22 @@
 """Why a key has no entry: the nearest one, and the fields that differ."""
 
 import datetime as dt
+import json
 
 import pytest
 
-from tensorcache.explain import ABSENT, Difference, explain
+from tensorcache.explain import (
+    ABSENT,
+    Alike,
+    Change,
+    Difference,
+    explain,
+    explain_inputs,
+    with_parts,
+)
 from tensorcache.index import Candidate
 from tensorcache.key import make_key
+from tensorcache.manifest import Part
 
 BASE = {"n_folds": 5, "rolling_windows": [10, 30], "training": {"lr": 0.1, "target": None}}
 
@@ -141,3 +151,108 @@ def test_the_key_itself_is_no_answer_and_without_others_there_is_none():
 
 def test_a_rotten_row_is_passed_over():
     assert explain(key(), [Candidate("0" * 64, '{"inputs":', 0.0)]).nearest is None
+
+
+def hexed(letter):
+    return letter * 64
+
+
+def told(old, new, *, place="sources.db", scheme="sqlite-logical-1"):
+    """The line on a source of which these parts were known, {name: (size, letter of digest)}."""
+    sides = [{place: {n: Part(s, hexed(d)) for n, (s, d) in side.items()}} for side in (old, new)]
+    found = Difference(place, f"{scheme}:blake3:{hexed('a')}", f"{scheme}:blake3:{hexed('b')}")
+    (detailed,) = with_parts([found], *sides)
+    return str(detailed)
+
+
+def test_tables_that_differ_are_named_with_their_rows():
+    old = {"games": (14_124, "a"), "logs": (299_939, "a"), "teams": (30, "a"), "gone": (1, "a")}
+    new = {"games": (14_125, "b"), "logs": (299_939, "b"), "teams": (30, "a"), "news": (2, "a")}
+
+    assert told(old, new) == (
+        "sources.db: games 14,124 -> 14,125 rows, gone removed, "
+        "logs changed (299,939 rows), news added"
+    )
+
+
+def test_files_that_differ_are_named_with_their_bytes():
+    old = {"b.parquet": (1_200_000, "a"), "c\n.parquet": (5, "a")}
+    new = {"lists/a.parquet": (7, "a"), "b.parquet": (1_200_001, "b"), "c\n.parquet": (5, "b")}
+
+    assert told(old, new, place="sources.logs", scheme="files-1") == (
+        "sources.logs: b.parquet 1,200,000 -> 1,200,001 bytes, "
+        r"'c\n.parquet' changed (5 bytes), lists/a.parquet added"
+    )
+
+
+def test_modules_that_differ_are_named_and_packages_with_their_versions():
+    modules = {"a.lists": Part(9, hexed("a")), "a.rosters": Part(9, hexed("a"))}
+    old = {"version": modules | {"package torch": Part(0, "2.12.0")}}
+    new = {"version": {"a.lists": Part(9, hexed("b")), "package torch": Part(0, "2.13.0")}}
+    found = Difference("version", "code-2:blake3:" + hexed("a"), "code-2:blake3:" + hexed("b"))
+
+    (difference,) = with_parts([found], old, new)
+    (added,) = with_parts([found], {"version": {}}, {"version": {"package torch": Part(0, "2.13")}})
+
+    assert str(difference) == (
+        "version: module a.lists changed, module a.rosters removed, package torch 2.12.0 -> 2.13.0"
+    )
+    assert str(added) == "version: package torch 2.13 added"
+    assert difference.parts[0] == Change("a.lists", Part(9, hexed("a")), Part(9, hexed("b")))
+
+
+def test_many_parts_and_many_fields_are_one_line():
+    names = {f"table_{n}": (1, "a") for n in range(1000)}
+    line = told(names, {})
+    assert line == ("sources.db: table_0 removed, table_1 removed, table_10 removed and 997 more")
+
+    fields = {f"x{n}": n for n in range(100)}
+    line = str(explain(key(fields), [candidate(inputs={})]))
+    assert line.count(";") == 6
+    assert line.endswith(" and 97 more")
+
+
+def test_no_more_is_said_than_is_known():
+    same = {"games": (5, "a")}
+    found = Difference("sources.db", "sqlite-logical-1:a", "sqlite-logical-1:b")
+
+    assert told(same, same) == "sources.db: changed"
+    assert told(same, same, scheme="sqlite-bytes-1") == (
+        "sources.db: changed, but no row of any table (VACUUM moves pages so)"
+    )
+    assert told(same, {"games": (5, "b")}, scheme="sqlite-bytes-1") == (
+        "sources.db: games changed (5 rows), or only moved, as by VACUUM"
+    )
+    for sides in ({}, {"sources.db": {}}), ({"sources.db": None}, {"sources.db": {}}):
+        assert list(map(str, with_parts([found], *sides))) == ["sources.db: changed"]
+
+
+def test_identities_of_two_schemes_are_not_compared_part_by_part():
+    parts = {"sources.db": {"games": Part(5, hexed("a"))}}, {"sources.db": {}}
+    found = Difference("sources.db", "sqlite-bytes-1:blake3:a", "sqlite-logical-1:blake3:b")
+
+    (difference,) = with_parts([found], *parts)
+
+    assert str(difference) == "sources.db: sqlite-bytes-1 -> sqlite-logical-1"
+
+
+def test_inputs_alone_find_all_entries_that_have_them_newest_first():
+    older = candidate(at=1.0, db="x")
+    newer = candidate(at=2.0, version="hand:4")
+    far = candidate(at=3.0, inputs=BASE | {"n_folds": 4, "more": 1})
+    text = json.loads(key().text)["inputs"]
+
+    equal = explain_inputs(text, "model_a.batches", [older, far, newer])
+    near = explain_inputs(text | {"n_folds": 6}, "model_a.batches", [older, far, newer])
+
+    assert equal == Alike("model_a.batches", (newer.key, older.key), ())
+    assert near.keys == (newer.key, older.key)
+    assert near.differences == (Difference("inputs.n_folds", 5, 6),)
+    assert str(near).endswith("; they differ in inputs.n_folds: 5 -> 6")
+    assert explain_inputs(text, "t", []) == Alike("t", (), ())
+
+
+def test_inputs_that_python_calls_equal_are_not_the_same_inputs():
+    one, true = candidate(at=1.0, inputs={"x": 1}), candidate(at=2.0, inputs={"x": True})
+
+    assert explain_inputs({"x": 5}, "t", [one, true]).keys == (true.key,)

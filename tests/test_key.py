@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 
 from tensorcache import schema
 from tensorcache.errors import UnkeyableValue
-from tensorcache.key import RESERVED_NAMESPACES, make_key
+from tensorcache.key import RESERVED_NAMESPACES, Key, make_key
 
 REPO = Path(__file__).parents[1]
 VECTORS = json.loads((REPO / "tests/data/keys.json").read_text())["vectors"]
-NAMES = {"np": np, "dt": dt, "Decimal": Decimal}
+NAMES = {"np": np, "dt": dt, "Decimal": Decimal, "Key": Key}
 GIVEN = ("version", "sources", "namespace")
 
 
@@ -86,11 +86,11 @@ package = types.ModuleType("tensorcache")
 package.__path__ = [sys.argv[1]]                     # without its __init__: this room alone
 sys.modules["tensorcache"] = package
 before = set(sys.modules)
-from tensorcache.key import make_key
+from tensorcache.key import Key, make_key
 foreign = {name.partition(".")[0] for name in set(sys.modules) - before}
 foreign -= sys.stdlib_module_names | {"tensorcache"}
 assert not foreign, f"key.py imports {foreign}"
-names = {"dt": dt, "Decimal": Decimal}
+names = {"dt": dt, "Decimal": Decimal, "Key": Key}
 checked = 0
 for row in json.load(open(sys.argv[2], encoding="ascii"))["vectors"]:
     if "np." in row["inputs"]:
@@ -201,6 +201,7 @@ def test_dates_differ_from_datetimes_and_their_text():
         (dt.date(2020, 1, 2), {"$date": "2020-01-02"}),
         (Decimal(1), {"$decimal": "1"}),
         ({"$a": 1}, {"$$a": 1}),
+        (Key("00", "a.b", ""), {"$key": "00"}),
     ],
     ids=lambda value: type(value).__name__,
 )

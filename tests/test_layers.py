@@ -26,7 +26,7 @@ FLOORS = [
     {"entry", "explain", "vacuum"},
     {"column", "rows"},
     {"shard", "index", "disk", "source"},
-    {"tree", "schema", "manifest"},
+    {"tree", "schema", "manifest", "audit"},
     {"key", "errors"},
 ]
 SAME_FLOOR = {("__main__", "cli"), ("manifest", "tree"), ("index", "schema"), ("key", "errors")}
@@ -44,11 +44,12 @@ OWNERS = {
     "pandas": {"cache"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "yaml": {"cli"},  # for people who ask by the file that they have; never needed
 }
 # A hit needs none of these: imported where they are needed, with the reason on the line, and at
 # the top of a file only by one another.
 HEAVY_ROOMS = {"schema", "index", "rows", "explain", "vacuum"}
-HEAVY_LIBRARIES = {"sqlalchemy", "alembic", "sqlite3", "pandas", "typer", "rich"}
+HEAVY_LIBRARIES = {"sqlalchemy", "alembic", "sqlite3", "pandas", "typer", "rich", "yaml"}
 MAY_BE_HEAVY = HEAVY_ROOMS | {"cli", "migrations"}
 
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
@@ -56,11 +57,11 @@ UNSAFE_CALLS = set("eval exec torch.load torch.save yaml.unsafe_load np.load num
 UNSAFE_CALLS |= {"pd.read_pickle", "pandas.read_pickle"}
 WORDS_OF_THE_CONSUMER = set(
     "team teams season seasons nba league player players roster playoff playoffs conference "
-    "listmle yaml".split()
+    "listmle".split()
 )
 WORDS_NOT_USED = set("store manager handler helper utils artifact blob record chunk".split())
 
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 LIBRARY_LINES, FILE_LINES, FUNCTION_LINES = 6200, 400, 50  # the first in lines of code
 
 
@@ -231,11 +232,10 @@ def test_the_library_knows_nothing_of_its_consumer():
 
 def words_in_code(path):
     tree = tree_of(path)
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     docstrings = {
         id(node.body[0].value)
         for node in ast.walk(tree)
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None
     }
     for node in ast.walk(tree):
         texts = [getattr(node, field, None) for field in ("id", "attr", "name", "arg", "module")]

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorcache import disk, source
 from tensorcache.entry import Entry, of_held
@@ -26,13 +26,19 @@ from tensorcache.errors import (
 from tensorcache.key import Key
 from tensorcache.manifest import Manifest, Parts, Piece, Provenance
 
+if TYPE_CHECKING:
+    from tensorcache.audit import Watch
+
 POLL_SECONDS = 0.05
 _log = logging.getLogger("tensorcache")
 _building: set[tuple[int, str, str]] = set()  # (thread, root, key)
 
 
 class Asked(NamedTuple):
-    """What a caller asks for; `key` is None, and `why` says so, where a source cannot be told."""
+    """What a caller asks for; `key` is None, and `why` says so, where a source cannot be told.
+
+    `watch` hears what the build reads, where an audit was asked for.
+    """
 
     key: Key | None
     version: str | source.CodeVersion
@@ -40,6 +46,18 @@ class Asked(NamedTuple):
     sources: Mapping[str, source.Source]
     identities: Mapping[str, source.Identity]
     why: str
+    watch: Watch | None = None
+
+    @property
+    def audit(self) -> dict[str, Any] | None:
+        """What was heard, once it is built."""
+        return self.watch.found if self.watch else None
+
+    @property
+    def parts(self) -> dict[str, Parts | None]:
+        """What is known of the parts of sources and version, by their place in a `Difference`."""
+        known = {f"sources.{name}": identity.parts for name, identity in self.identities.items()}
+        return {**known, "version": self.code.parts}
 
 
 class NewerEntry(CacheTooNew):
@@ -55,6 +73,11 @@ class Builds:
         self._verify = verify
         self._cannot = cannot
         self._warned: set[str] = set()
+
+    @property
+    def memory(self) -> disk.Memory:
+        """What is remembered of files by their stat."""
+        return self._memory
 
     def hit(self, key: Key | str, started: float, *, clone: bool) -> Entry | None:
         """The entry, if it is there; its use is one appended line."""
@@ -88,9 +111,7 @@ class Builds:
             try:
                 _log.info("miss: %s %s: %s", key.namespace, key.short, why)
                 self._note("miss", key.digest, 0.0, 0)
-                began = time.perf_counter()
-                payload = build()
-                seconds = time.perf_counter() - began
+                payload, seconds = _built(asked, build)
                 return self.publish(asked, payload, seconds, why, clone=clone)
             finally:
                 if found is not None:
@@ -155,11 +176,12 @@ class Builds:
 
         key = _known(asked)
         manifest = self._manifest(asked.identities, key, seconds, asked.code.parts)
+        manifest = manifest._replace(audit=asked.audit)
         laid = column.lay(payload)
         moved = self._moved(asked)
         if moved:
             self.warn(moved)
-            return _kept(laid, manifest, key, moved, clone=clone)
+            return _kept(laid, manifest, None, moved, clone=clone)  # the result of no key
         try:
             held = self._publish(laid, manifest)
         except UnstorableValue:
@@ -186,10 +208,9 @@ class Builds:
         why = asked.why or self._cannot or f"not published: the cache is open with mode={mode!r}"
         if mode not in ("ro", "off"):
             self.warn(why)
-        began = time.perf_counter()
-        payload = build()
-        seconds = time.perf_counter() - began
+        payload, seconds = _built(asked, build)
         manifest = self._manifest(asked.identities, asked.key, seconds, asked.code.parts)
+        manifest = manifest._replace(audit=asked.audit)
         return _kept(column.lay(payload), manifest, asked.key, why, clone=clone)
 
     def _publish(self, laid: Any, manifest: Manifest) -> disk.Held:
@@ -338,6 +359,14 @@ def _kept(laid: Any, manifest: Manifest, key: Key | None, why: str, *, clone: bo
     contents = column.write(laid, add)
     manifest = manifest._replace(is_dict=laid.is_dict, **contents._asdict())
     return Entry(manifest, pieces.__getitem__, key=key, hit=False, why=why, clone=clone)
+
+
+def _built(asked: Asked, build: Callable[[], Any]) -> tuple[Any, float]:
+    """The payload, and the seconds that it took."""
+    began = time.perf_counter()
+    what = f"{asked.key.namespace!r} {asked.key.short}" if asked.key else "no key"
+    payload = asked.watch.build(build, what) if asked.watch else build()
+    return payload, time.perf_counter() - began
 
 
 def _known(asked: Asked) -> Key:

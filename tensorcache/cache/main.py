@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from tensorcache import disk, source
-from tensorcache.cache.build import Asked, Builds, NewerEntry, identify
+from tensorcache.cache.build import Asked, NewerEntry, identify
+from tensorcache.cache.questions import Questions
 from tensorcache.entry import Entry
 from tensorcache.errors import (
     CacheFull,
@@ -21,32 +21,22 @@ from tensorcache.errors import (
     TensorCacheError,
     UnkeyableValue,
 )
-from tensorcache.key import Key, make_key
+from tensorcache.key import Key, NoKeyNow, make_key
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from tensorcache.explain import Explanation
-    from tensorcache.index import Index, Table
     from tensorcache.vacuum import VacuumPlan
 
-QUESTION_SECONDS = 2.0  # how long a question waits for the root lock before it does without
-_log = logging.getLogger("tensorcache")
 
-
-class Cache:
+class Cache(Questions):
     """A root, open. Safe to use from several threads and after a fork; see `tensorcache.open`."""
 
     def __init__(
         self, root: disk.Root, *, mode: str, verify: str, max_bytes: int | None, cannot: str
     ) -> None:
+        may_write = mode in ("rw", "refresh") and not cannot
+        super().__init__(root, mode=mode, verify=verify, cannot=cannot, may_write=may_write)
         self.root = root.path
-        self.mode = mode
-        self._root = root
         self._max_bytes = max_bytes
-        self._writes = mode in ("rw", "refresh") and not cannot
-        self._memory = disk.Memory(root, write=self._writes)
-        self._builds = Builds(root, self._memory, verify, cannot)
 
     def __repr__(self) -> str:
         return f"Cache({self.root!r}, mode={self.mode!r})"
@@ -71,6 +61,8 @@ class Cache:
         refresh: bool = False,
         wait: float | None = None,
         clone: bool = False,
+        audit: Any = None,
+        strict_keys: bool = False,
     ) -> Entry:
         """The result of `build()`, from the cache if it is there.
 
@@ -84,6 +76,9 @@ class Cache:
             wait: seconds to wait for another process that builds the same; None, as long as it
                 lives.
             clone: what is fetched is copied, each time: it shares memory with nothing.
+            audit: `audited(config)`, or what `keying` gave: what `build` reads of it and is not in
+                the key is one warning.
+            strict_keys: it is an error, and nothing is published.
 
         Raises:
             UnkeyableValue: an input, the version or the namespace cannot be part of a key.
@@ -91,9 +86,14 @@ class Cache:
             SourceMissing: a source is not there.
             LeaseTimeout: another process still builds after `wait` seconds.
             LeaseRecursion: `build` asked for the key that it builds.
+            UnkeyedRead: with `strict_keys` alone.
         """
         started = time.perf_counter()
         asked = self._ask(inputs, version, sources or {}, namespace)
+        if audit is not None or strict_keys or hasattr(type(inputs), "_audited_"):
+            from tensorcache.audit import Watch  # who asks for no audit needs none of it
+
+            asked = asked._replace(watch=Watch(audit, inputs, strict=strict_keys))
         refresh = refresh or self.mode == "refresh"
         try:
             entry = None
@@ -110,6 +110,8 @@ class Cache:
             asked = asked._replace(why=f"not published: {error}")
         if entry is None:
             entry = self._not_written(asked, build, clone=clone)
+        if entry.hit and asked.watch:
+            asked.watch.refuse(entry.audit, entry)
         return entry
 
     def _not_written(self, asked: Asked, build: Callable[[], Any], *, clone: bool) -> Entry:
@@ -147,12 +149,17 @@ class Cache:
         code = source.version_of(version, self._memory)
         identities = identify(sources, self._memory)
         texts = {name: identity.text or "" for name, identity in identities.items()}
-        key = make_key(inputs, version=code.text, sources=texts, namespace=namespace)
+        try:
+            key = make_key(inputs, version=code.text, sources=texts, namespace=namespace)
+        except NoKeyNow as error:
+            return Asked(None, version, code, sources, identities, str(error))
         for name, identity in identities.items():
             if identity.text is None:
                 why = f"sources.{name}: {identity.why}"
                 return Asked(None, version, code, sources, identities, why)
-        return Asked(key, version, code, sources, identities, "")
+        asked = Asked(key, version, code, sources, identities, "")
+        self._remember(asked)
+        return asked
 
     def get(self, key: Key | str, default: Any = None) -> Any:
         """The Entry of a key or of a unique prefix of its digits (6 or more), else `default`."""
@@ -177,9 +184,6 @@ class Cache:
             return False
         there = os.path.exists(disk.manifest_path(self._root, str(found)))
         return there and self.mode != "off"
-
-    def _named(self, key: Key | str) -> Key | str:
-        return key if isinstance(key, Key) else disk.find(self._root, key)
 
     def put(self, key: Key, payload: Any) -> Entry:
         """Publish a payload under a key from `cache.key(…)`; what was there is replaced.
@@ -233,28 +237,6 @@ class Cache:
             rows.bring_up(self._root, self._index)
             rows.pin(self._root, self._index, digest, note)
 
-    def entries(self, where: str = "", params: Any = ()) -> pd.DataFrame:
-        """The entries of which the SQL text `where` holds, newest first, with their uses.
-
-        Raises:
-            BadQuery: `where` is no condition over the columns of the table `entry`.
-        """
-        self._take_in()
-        return _frame(self._index.entries(where, params), times=("created_at", "last_used_at"))
-
-    def sql(self, query: str, params: Any = ()) -> pd.DataFrame:
-        """What one SELECT over the index gives; each namespace is a view (`docs/schema.md`).
-
-        Raises:
-            BadQuery: it is wrong, writes, or takes longer than 5 seconds.
-        """
-        return _frame(self.table(query, params))
-
-    def table(self, query: str, params: Any = ()) -> Table:
-        """What `sql` gives, as plain rows and without pandas."""
-        self._take_in()
-        return self._index.query(query, params)
-
     def upgrade(self) -> None:
         """Make the index or bring it up to date, and take in what is due.
 
@@ -264,13 +246,6 @@ class Cache:
         """
         with self._writing():
             self._bring_up()
-
-    def explain(self, key: Key) -> Explanation:
-        """The nearest entry of the key's namespace, and the fields that differ."""
-        from tensorcache.explain import explain  # a miss or a question needs it, a hit does not
-
-        self._take_in()
-        return explain(key, self._index.candidates(key.namespace))
 
     def verify(self, *, deep: bool = False) -> list[str]:
         """What is wrong, a line each: manifests, sizes, index; `deep` reads every byte too."""
@@ -309,42 +284,13 @@ class Cache:
             )
             return plan if dry_run else vacuum.apply(plan, self._root, self._index)
 
-    @property
-    def _index(self) -> Index:
-        from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
-
-        return Index(self._root.join("index.sqlite"), read_only=not self._writes)
-
-    def _take_in(self) -> None:
-        """Before a question: what was noted since the last writer, if it can be."""
-        try:
-            self._bring_up()
-        except (OSError, TensorCacheError) as error:
-            self._builds.warn(f"the newest uses are not counted: {error}")
-
-    def _bring_up(self) -> None:
-        from tensorcache import rows  # the index: a hit needs none
-
-        if self._writes:
-            with disk.locked(self._root, QUESTION_SECONDS):
-                rows.bring_up(self._root, self._index)
-
-    def _why(self, key: Key) -> str:
-        from tensorcache.explain import explain  # a miss or a question needs it, a hit does not
-
-        # In silence: what is wrong here fails the publication too, which says so.
-        with contextlib.suppress(OSError, TensorCacheError):
-            self._bring_up()
-        with contextlib.suppress(OSError, TensorCacheError):
-            return str(explain(key, self._index.candidates(key.namespace)))
-        return ""
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """What a person asked to be written: failures have names, and are raised."""
         if not self._writes:
             by_environment = os.environ.get("TENSORCACHE_MODE") == self.mode
             remedy = "unset TENSORCACHE_MODE" if by_environment else "open it with mode='rw'"
+            remedy = "leave cache.disabled()" if self._is_off else remedy
             raise ReadOnlyCache(f"{self!r} writes nothing: {remedy}")
         try:
             yield
@@ -354,15 +300,3 @@ class Cache:
             kind = CacheFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else ReadOnlyCache
             remedy = "free some space" if kind is CacheFull else "check who may write there"
             raise kind(f"{self.root!r} cannot be written: {error}: {remedy}") from error
-
-
-def _frame(table: Table, times: tuple[str, ...] = ()) -> pd.DataFrame:
-    """A table as pandas has it; warnings of the query are logged."""
-    import pandas as pd  # 0.4 s that only a question spends
-
-    for warning in table.warnings:
-        _log.warning("%s", warning)
-    frame = pd.DataFrame(table.rows, columns=list(table.columns))
-    for name in times:
-        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
-    return frame

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from functools import partial
@@ -14,8 +13,7 @@ import typer
 from tensorcache import disk
 from tensorcache.cli import entry, options, plan, text
 from tensorcache.cli.options import AsJson, CacheDir, KeyDigits, Yes
-from tensorcache.errors import TensorCacheError
-from tensorcache.key import Key
+from tensorcache.errors import TensorCacheError, UnkeyableValue
 
 _ENTRIES = """
     SELECT key, namespace, version, bytes, created_at, last_used_at, uses, build_seconds, pinned
@@ -134,27 +132,77 @@ def sql(
 
 
 @app.command()
-def explain(key: KeyDigits, cache: CacheDir = None, as_json: AsJson = False) -> None:
-    """Say in what an entry differs from the nearest other one."""
-    from tensorcache.explain import ABSENT  # only here
+def explain(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="6 or more digits of a key.")] = "",
+    inputs: Annotated[
+        str, typer.Option(metavar="FILE", help="Inputs as JSON (or YAML), in place of a key.")
+    ] = "",
+    namespace: Annotated[
+        str, typer.Option(metavar="NAME", help="The namespace that --inputs are of.")
+    ] = "",
+    cache: CacheDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in what an entry differs from the nearest other one.
+
+    With --inputs: which entries have the nearest inputs, and which fields differ. Sources and
+    version are taken as those entries have them.
+    """
+    from tensorcache.cli import differences  # only here
+
+    if bool(key) == bool(inputs) or bool(inputs) != bool(namespace):
+        raise options.WrongUse("explain: name a KEY, or --inputs FILE with its --namespace NAME")
+    opened = options.opened(cache)
+    found: Any
+    if inputs:
+        asked = differences.read_inputs(inputs)
+        try:
+            found = opened.explain_inputs(asked, namespace=namespace)
+        except UnkeyableValue as error:
+            raise options.WrongUse(str(error)) from error
+        sides = (found.keys[0] if found.keys else "", "--inputs")
+    else:
+        found = opened.explain(options.key_of(opened, key))
+        sides = (found.nearest or "", found.key)
+    if as_json:
+        told = {"differences": differences.described(found.differences)}
+        text.as_json({**found._asdict(), **told})
+    elif found.differences:
+        differences.say(found.differences, *(side[:16] for side in sides))
+    else:
+        print(text.printable(found))
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="A", help="6 or more digits of a key.")],
+    new: Annotated[str, typer.Argument(metavar="B", help="6 or more digits of another.")],
+    cache: CacheDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two entries, tensor by tensor.
+
+    Also says in which inputs, sources and version they differ. The exit code is 1 if they hold
+    something else, whatever they were made from. Elements of lists are compared by position.
+    """
+    from tensorcache.cli import differences  # only here
 
     opened = options.opened(cache)
-    manifest = options.manifest_of(opened, key)
-    found = opened.explain(Key(manifest.key, manifest.namespace, manifest.identity))
+    found = opened.diff(*(options.key_of(opened, key) for key in (old, new)))
+    sides = found.old[:16], found.new[:16]
     if as_json:
-        sides = [
-            {name: value for name, value in one._asdict().items() if value is not ABSENT}
-            for one in found.differences
-        ]
-        text.as_json({**found._asdict(), "differences": sides})
-    elif found.nearest is None:
-        print(text.printable(found))
+        told = {
+            "differences": differences.described(found.differences),
+            "contents": [{**one._asdict(), "equal": one.equal} for one in found.contents],
+        }
+        text.as_json({**found._asdict(), **told, "equal": found.equal})
     else:
-        rows = [
-            (place, *(side if side is ABSENT else json.dumps(side) for side in (there, here)))
-            for place, there, here in found.differences
-        ]
-        text.table(("field", found.nearest[:16], found.key[:16]), rows)
+        if found.differences:
+            differences.say(found.differences, *sides)
+            print()
+        differences.say_contents(found.contents, *sides)
+    if not found.equal:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -51,6 +51,7 @@ def described(cache: Cache, manifest: Manifest) -> dict[str, Any]:
         "code": [
             {"module": name, **part._asdict()} for name, part in (manifest.code or {}).items()
         ],
+        "audit": manifest.audit,
         "sections": sections,
         "files": [
             {
@@ -82,6 +83,7 @@ def say(entry: dict[str, Any]) -> None:
     _part("sources", columns, [[one[name] for name in columns] for one in entry["sources"]])
     code = [(one["module"], text.size(one["size"]), one["digest"][:16]) for one in entry["code"]]
     _part("code", ("module", "size", "digest"), code, right=("size",))
+    _part("audit", ("field", "was"), list(_audit(entry["audit"] or {})))
     _part(
         "sections",
         ("section", "field", "dtype", "shape", "size"),
@@ -98,6 +100,19 @@ def say(entry: dict[str, Any]) -> None:
 
 def _used(uses: int, last: str | None) -> str:
     return text.count(uses, "time") + (f", last {text.local(last)}" if last else "")
+
+
+def _audit(audit: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """What is amiss comes by name; of what was read and is in the key, how many."""
+    unkeyed, unread = audit.get("unkeyed", []), audit.get("unread", [])
+    yield from (
+        (name, "read, and not in the key: a change of it is a stale hit") for name in unkeyed
+    )
+    yield from (
+        (name, "in the key, and never read: a change of it is a needless miss") for name in unread
+    )
+    if "read" in audit:
+        yield text.count(len(set(audit["read"]) - set(unkeyed)), "field"), "read, and in the key"
 
 
 def _part(

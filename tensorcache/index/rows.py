@@ -159,7 +159,7 @@ class Index(IndexFile):
             rows = connection.execute(sa.select(*schema.entry.c["key", "digest"]))
             return {row.key: row.digest for row in rows}
 
-    def candidates(self, namespace: str, limit: int = 500) -> list[Candidate]:
+    def candidates(self, namespace: str, limit: int = 1_000) -> list[Candidate]:
         """The newest entries of `namespace`, newest first."""
         entry = schema.entry
         newest = (

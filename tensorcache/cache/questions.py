@@ -1,0 +1,213 @@
+"""Questions to a cache: SQL over its entries, why a key is a miss, in what two entries differ.
+
+Every question first takes in what was noted since the last writer. None of it is needed by a hit.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import logging
+import mmap
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tensorcache import disk
+from tensorcache.cache.build import Asked
+from tensorcache.cache.shapes import Shapes
+from tensorcache.entry import Pieces
+from tensorcache.errors import EntryMissing, TensorCacheError
+from tensorcache.key import Key, canonical, check_namespace
+from tensorcache.manifest import Manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tensorcache.explain import Alike, Diff, Explanation, PartsOf, Side
+    from tensorcache.index import Index, Table
+
+QUESTION_SECONDS = 2.0  # how long a question waits for the root lock before it does without
+REMEMBERED = 16  # keys that were asked for last, of which the parts of sources are known
+_log = logging.getLogger("tensorcache")
+
+
+class Questions(Shapes):
+    """What a `Cache` answers about its entries; it builds and removes nothing."""
+
+    def __init__(
+        self, root: disk.Root, *, mode: str, verify: str, cannot: str, may_write: bool
+    ) -> None:
+        super().__init__(root, mode=mode, verify=verify, cannot=cannot, may_write=may_write)
+        self._root = root
+        self._asked: collections.deque[tuple[str, PartsOf]] = collections.deque(maxlen=REMEMBERED)
+
+    def entries(self, where: str = "", params: Any = ()) -> pd.DataFrame:
+        """The entries of which the SQL text `where` holds, newest first, with their uses.
+
+        Raises:
+            BadQuery: `where` is no condition over the columns of the table `entry`.
+        """
+        self._take_in()
+        return _frame(self._index.entries(where, params), times=("created_at", "last_used_at"))
+
+    def sql(self, query: str, params: Any = ()) -> pd.DataFrame:
+        """What one SELECT over the index gives; each namespace is a view (`docs/schema.md`).
+
+        Raises:
+            BadQuery: it is wrong, writes, or takes longer than 5 seconds.
+        """
+        return _frame(self.table(query, params))
+
+    def table(self, query: str, params: Any = ()) -> Table:
+        """What `sql` gives, as plain rows and without pandas."""
+        self._take_in()
+        return self._index.query(query, params)
+
+    def explain(self, key: Key | str) -> Explanation:
+        """The nearest of the newest 1,000 entries of the key's namespace, and how it differs.
+
+        Which parts of sources and code differ is known of entries, and of the keys that this
+        cache made last (`cache.key(…)`).
+
+        Raises:
+            EntryMissing: only digits were given, and no entry has them.
+        """
+        if isinstance(key, str):
+            manifest = self._manifest_of(key)
+            key = Key(manifest.key, manifest.namespace, manifest.identity)
+        self._take_in()
+        return self._explained(key)
+
+    def explain_inputs(self, inputs: Mapping[str, Any], *, namespace: str) -> Alike:
+        """The entries whose inputs are nearest, whatever their sources and version.
+
+        Raises:
+            UnkeyableValue: an input or the namespace cannot be part of a key.
+        """
+        from tensorcache.explain import explain_inputs  # a question needs it, a hit does not
+
+        check_namespace(namespace)
+        self._take_in()
+        plain = canonical(dict(inputs), "inputs")
+        return explain_inputs(plain, namespace, self._index.candidates(namespace))
+
+    def diff(self, old: Key | str, new: Key | str) -> Diff:
+        """In what two entries differ: inputs, sources, version, and all that they hold.
+
+        Raises:
+            EntryMissing: there is none.
+            EntryCorrupt, CacheTooNew: it cannot be read.
+        """
+        from tensorcache.explain import Diff, compare, differences, with_parts  # as above
+
+        held = [self._held(key) for key in (old, new)]
+        before, after = (one.manifest for one in held)
+        found = differences(
+            json.loads(before.identity),
+            json.loads(after.identity),
+            ("namespace", "inputs", "sources", "version"),
+        )
+        found = with_parts(found, _parts_of(before), _parts_of(after))
+        return Diff(before.key, after.key, found, tuple(compare(*map(_side, held))))
+
+    def _explained(self, key: Key) -> Explanation:
+        """What `explain` answers, from the index as it is."""
+        from tensorcache.explain import explain, with_parts  # a miss or a question needs it
+
+        found = explain(key, self._index.candidates(key.namespace))
+        hit = os.path.exists(disk.manifest_path(self._root, key.digest))
+        if found.nearest is None:
+            return found._replace(hit=hit)
+        asked = dict(self._asked).get(key.digest) or self._known_parts(key.digest)
+        detailed = with_parts(found.differences, self._known_parts(found.nearest), asked)
+        return found._replace(hit=hit, differences=detailed)
+
+    def _why(self, key: Key) -> str:
+        """Why there is no entry of a key, in one line; "" where that cannot be told."""
+        # In silence: what is wrong here fails the publication too, which says so.
+        with contextlib.suppress(OSError, TensorCacheError):
+            self._bring_up()
+        with contextlib.suppress(OSError, TensorCacheError):
+            return str(self._explained(key))
+        return ""
+
+    def _remember(self, asked: Asked) -> None:
+        if asked.key is not None:
+            self._asked.append((asked.key.digest, asked.parts))
+
+    def _known_parts(self, key: str) -> PartsOf:
+        """The parts that the manifest of a key tells; none, where it cannot be read."""
+        with contextlib.suppress(OSError, TensorCacheError):
+            manifest = disk.read_manifest(self._root, key)
+            return {} if manifest is None else _parts_of(manifest)
+        return {}
+
+    def _manifest_of(self, key: str) -> Manifest:
+        found = disk.find(self._root, key)
+        manifest = disk.read_manifest(self._root, found)
+        if manifest is None:
+            raise EntryMissing(f"entry {found[:16]} was removed just now")
+        return manifest
+
+    def _held(self, key: Key | str) -> disk.Held:
+        held = disk.hold(self._root, str(self._named(key)), self._memory, "once")
+        if held is None:
+            raise EntryMissing(f"no entry {str(key)[:16]} in {self._root.path!r}")
+        return held
+
+    def _named(self, key: Key | str) -> Key | str:
+        return key if isinstance(key, Key) else disk.find(self._root, key)
+
+    @property
+    def _index(self) -> Index:
+        from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
+
+        return Index(self._root.join("index.sqlite"), read_only=not self._writes)
+
+    def _take_in(self) -> None:
+        """Before a question: what was noted since the last writer, if it can be."""
+        try:
+            self._bring_up()
+        except (OSError, TensorCacheError) as error:
+            self._builds.warn(f"the newest uses are not counted: {error}")
+
+    def _bring_up(self) -> None:
+        from tensorcache import rows  # the index: a hit needs none
+
+        if self._writes:
+            with disk.locked(self._root, QUESTION_SECONDS):
+                rows.bring_up(self._root, self._index)
+
+
+def _parts_of(manifest: Manifest) -> PartsOf:
+    known = {f"sources.{source.name}": source.parts for source in manifest.sources}
+    return {**known, "version": manifest.code}
+
+
+def _side(held: disk.Held) -> Side:
+    """An entry as `compare` takes it; mapped without torch, which nothing here needs."""
+    from tensorcache.explain import Side  # a question needs it, a hit does not
+
+    def map_file(descriptor: int) -> memoryview:
+        return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+
+    pieces = Pieces(lambda digest: held.using(digest, map_file))
+    sections = {
+        name: structure if isinstance(structure, bytes) else pieces.document(structure)
+        for name, structure in held.manifest.sections.items()
+    }
+    return Side(sections, pieces)
+
+
+def _frame(table: Table, times: tuple[str, ...] = ()) -> pd.DataFrame:
+    """A table as pandas has it; warnings of the query are logged."""
+    import pandas as pd  # 0.4 s that only a question spends
+
+    for warning in table.warnings:
+        _log.warning("%s", warning)
+    frame = pd.DataFrame(table.rows, columns=list(table.columns))
+    for name in times:
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+    return frame

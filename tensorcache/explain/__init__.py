@@ -1,0 +1,38 @@
+"""Explanation: why a key has no entry, and in what two entries differ.
+
+Rules of this room: pure; whoever asks brings identity texts, parts, candidates and memory. Values
+are compared as JSON text, so that 1, 1.0 and true differ here as they do in the key. Only what is
+known is said: where the parts of one side are not, a source has `changed`, and no more.
+
+    difference.py  fields, sources and version of two identity texts, part by part
+    nearest.py     which of many entries is nearest to what is asked for
+    contents.py    what two entries hold, section by section, tensor by tensor
+"""
+
+from tensorcache.explain.contents import Compared, Diff, Side, compare
+from tensorcache.explain.difference import (
+    ABSENT,
+    Change,
+    Difference,
+    PartsOf,
+    differences,
+    with_parts,
+)
+from tensorcache.explain.nearest import Alike, Explanation, explain, explain_inputs
+
+__all__ = [
+    "ABSENT",
+    "Alike",
+    "Change",
+    "Compared",
+    "Diff",
+    "Difference",
+    "Explanation",
+    "PartsOf",
+    "Side",
+    "compare",
+    "differences",
+    "explain",
+    "explain_inputs",
+    "with_parts",
+]
