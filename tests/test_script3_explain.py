@@ -15,6 +15,7 @@ from test_script3_sources import INSERT_AND_DIE
 
 import tensorcache
 
+pytestmark = pytest.mark.slow
 ASK = """
 import runpy, sys
 sys.argv = sys.argv[1:]
