@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 import tensorcache
-from tensorcache import Batches, Cache, Entry, EntryMissing, Key, Rows
+from tensorcache import Batches, Cache, Entry, EntryMissing, Key, Rows, audited, keying
 
 
 def build() -> dict[str, Any]:
@@ -50,12 +50,54 @@ def building(cache: Cache, inputs: Mapping[str, object]) -> Entry:
     return cache.get_or_build({"lr": 0.1}, lambda: [1, 2], version="3", namespace="numbers")
 
 
+class Config:
+    lr: float = 0.1
+
+
+def auditing(cache: Cache, config: Config) -> Entry:
+    config = assert_type(audited(config), Config)
+    with keying(config) as audit:
+        inputs = {"rate": config.lr}
+    with cache.disabled():
+        cache.get_or_build(inputs, build, version="1", namespace="numbers", audit=config)
+    return cache.get_or_build(
+        inputs, build, version="1", namespace="numbers", audit=audit, strict_keys=True
+    )
+
+
+def memoizing(cache: Cache) -> None:
+    @cache.memoize(version="1", ignore=("verbose",), namespace="numbers")
+    def count(n: int, *, verbose: bool = False) -> list[int]:
+        return list(range(n))
+
+    @cache.memoize(
+        version=tensorcache.code_version(build),
+        sources=lambda path: {"db": tensorcache.database(path)},
+    )
+    def rows(path: str) -> int:
+        return len(path)
+
+    assert_type(count(3, verbose=True), list[int])
+    assert_type(count.key(3), Key)
+    assert_type(count.cached(n=3), bool)
+    assert_type(count.entry(3), Entry)
+    assert_type(rows("league.sqlite"), int)
+    count("three")  # type: ignore[arg-type]
+
+
+def staging(cache: Cache, lists: Entry) -> Entry:
+    return cache.get_or_build(
+        {"lists": lists, "weights": lists.key}, build, version="1", namespace="numbers"
+    )
+
+
 def reading(entry: Entry) -> None:
     assert_type(entry.hit, bool)
     assert_type(entry.published, bool)
     assert_type(entry.why, str)
     assert_type(entry.key, Key | None)
     assert_type(entry.build_seconds, float)
+    assert_type(entry.audit, Mapping[str, list[str]] | None)
     assert_type(entry.get("absent", 7), Any)
     assert_type(list(entry), list[str])
     assert_type(len(entry), int)
@@ -118,6 +160,10 @@ def errors() -> tuple[type[Exception], ...]:
         tensorcache.CacheTooNew,
         tensorcache.LeaseRecursion,
     )
+    as_lookups: tuple[type[LookupError], ...] = (
+        tensorcache.EntryMissing,
+        tensorcache.UnkeyedRead,
+    )
     as_values: tuple[type[ValueError], ...] = (tensorcache.NotACache, tensorcache.BadQuery)
     as_system: tuple[type[OSError], ...] = (
         tensorcache.CacheFull,
@@ -131,4 +177,4 @@ def errors() -> tuple[type[Exception], ...]:
         tensorcache.UnkeyableValue,
         tensorcache.EntryMissing,
     )
-    return (*as_types, *as_runtime, *as_values, *as_system, *ours)
+    return (*as_types, *as_runtime, *as_lookups, *as_values, *as_system, *ours)
