@@ -163,7 +163,7 @@ def test_parts_are_told_from_manifests_and_of_keys_that_were_just_asked_for(cach
     new = asked_with(cache, tmp_path, "b", 6)
     change = Change("games", Part(5, hexed("a")), Part(6, hexed("b")))
 
-    cache._remember(new)
+    cache._questions.remember(new)
     before = cache.explain(new.key)
     cache._builds.publish(new, [2], 0.0, "", clone=False)
     cache._asked.clear()
@@ -182,7 +182,7 @@ def test_a_broken_manifest_costs_its_parts_alone(cache, root, tmp_path):
     old = asked_with(cache, tmp_path, "a", 5)
     cache._builds.publish(old, [1], 0.0, "", clone=False)
     new = asked_with(cache, tmp_path, "b", 6)
-    cache._remember(new)
+    cache._questions.remember(new)
     manifest = Path(root, "entries", old.key.digest[:2], f"{old.key}.msgpack")
 
     flip(manifest)

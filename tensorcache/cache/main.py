@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from tensorcache import disk, source
-from tensorcache.cache.build import Asked, NewerEntry, identify
+from tensorcache.cache.build import Asked, Builds, NewerEntry, identify
 from tensorcache.cache.questions import Questions
+from tensorcache.cache.switch import Switch
 from tensorcache.entry import Entry
 from tensorcache.errors import (
-    CacheFull,
     EntryMissing,
-    ReadOnlyCache,
-    TensorCacheError,
     UnkeyableValue,
 )
 from tensorcache.key import Key, NoKeyNow, make_key
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from tensorcache.cache.memoize import Memoized, Sources
+    from tensorcache.explain import Alike, Diff, Explanation
+    from tensorcache.index import Index, Table
     from tensorcache.vacuum import VacuumPlan
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-class Cache(Questions):
+
+class Cache:
     """A root, open. Safe to use from several threads and after a fork; see `tensorcache.open`."""
 
     def __init__(
         self, root: disk.Root, *, mode: str, verify: str, max_bytes: int | None, cannot: str
     ) -> None:
-        may_write = mode in ("rw", "refresh") and not cannot
-        super().__init__(root, mode=mode, verify=verify, cannot=cannot, may_write=may_write)
         self.root = root.path
+        self._root = root
         self._max_bytes = max_bytes
+        self._switch = Switch(root, mode=mode, verify=verify, cannot=cannot)
+        self._questions = Questions(root, self._switch)
+
+    @property
+    def mode(self) -> str:
+        """`rw`, `ro`, `refresh` or `off`, which it also is inside `disabled()`."""
+        return self._switch.mode
+
+    @property
+    def _builds(self) -> Builds:
+        return self._switch.builds
+
+    @property
+    def _index(self) -> Index:
+        return self._questions.index
 
     def __repr__(self) -> str:
         return f"Cache({self.root!r}, mode={self.mode!r})"
@@ -99,8 +118,8 @@ class Cache(Questions):
             entry = None
             if asked.key and not refresh:
                 entry = self._builds.hit(asked.key, started, clone=clone)
-            if entry is None and asked.key and self._writes:
-                why = "refreshed" if refresh else self._why(asked.key)
+            if entry is None and asked.key and self._switch.writes:
+                why = "refreshed" if refresh else self._questions.why(asked.key)
                 entry = self._builds.wait_or_build(
                     asked, build, why, refresh=refresh, wait=wait, clone=clone
                 )
@@ -117,7 +136,9 @@ class Cache(Questions):
     def _not_written(self, asked: Asked, build: Callable[[], Any], *, clone: bool) -> Entry:
         why = asked.why
         if not why and self.mode == "ro" and asked.key:
-            why = f"not published: the cache is open with mode='ro'; {self._why(asked.key)}"
+            why = (
+                f"not published: the cache is open with mode='ro'; {self._questions.why(asked.key)}"
+            )
         return self._builds.in_memory(asked._replace(why=why), build, self.mode, clone=clone)
 
     def key(
@@ -146,8 +167,8 @@ class Cache(Questions):
         sources: Mapping[str, source.Source],
         namespace: str,
     ) -> Asked:
-        code = source.version_of(version, self._memory)
-        identities = identify(sources, self._memory)
+        code = source.version_of(version, self._builds.memory)
+        identities = identify(sources, self._builds.memory)
         texts = {name: identity.text or "" for name, identity in identities.items()}
         try:
             key = make_key(inputs, version=code.text, sources=texts, namespace=namespace)
@@ -158,8 +179,52 @@ class Cache(Questions):
                 why = f"sources.{name}: {identity.why}"
                 return Asked(None, version, code, sources, identities, why)
         asked = Asked(key, version, code, sources, identities, "")
-        self._remember(asked)
+        self._questions.remember(asked)
         return asked
+
+    def disabled(self) -> AbstractContextManager[None]:
+        """`with cache.disabled():` this cache neither reads nor writes, as with mode="off".
+
+        `get_or_build` builds, and gives an entry in memory. It counts for this thread or asyncio
+        task alone: a thread begun inside is on (before Python 3.14), what others do is theirs. It
+        may be nested, and ends with the block, however that ends.
+        """
+        return self._switch.disabled()
+
+    def memoize(
+        self,
+        *,
+        version: str | source.CodeVersion,
+        sources: Sources | None = None,
+        ignore: tuple[str, ...] = (),
+        namespace: str | None = None,
+    ) -> Callable[[Callable[P, R]], Memoized[P, R]]:
+        """Keep the results of a plain function: `@cache.memoize(version="1")`.
+
+        The inputs are its arguments by name, defaults among them. It gives what the function
+        returned, in the types that it had, on a miss too; `.entry(…)` gives the Entry, `.key(…)`
+        and `.cached(…)` run nothing.
+
+        Args:
+            version: which code builds: `code_version(module)`, or text that you change by hand.
+            sources: by name, or a function that takes the same arguments and gives them.
+            ignore: arguments that change no result.
+            namespace: else module and name of the function, if it is no local one. Values that it
+                closes over are not in the key.
+
+        Raises:
+            TypeError: the function is async, a generator or a method, or needs a namespace.
+            UnkeyableValue: when it is called with what cannot be part of a key.
+        """
+        from tensorcache.cache.memoize import Memoized  # inspect, which get_or_build never needs
+
+        given: Any = {
+            "version": version,
+            "sources": sources,
+            "ignore": ignore,
+            "namespace": namespace,
+        }
+        return lambda function: Memoized(self, function, **given)
 
     def get(self, key: Key | str, default: Any = None) -> Any:
         """The Entry of a key or of a unique prefix of its digits (6 or more), else `default`."""
@@ -170,7 +235,7 @@ class Cache(Questions):
 
     def __getitem__(self, key: Key | str) -> Entry:
         started = time.perf_counter()
-        entry = self._builds.hit(self._named(key), started, clone=False)
+        entry = self._builds.hit(self._questions.named(key), started, clone=False)
         if entry is None:
             raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}")
         return entry
@@ -179,7 +244,7 @@ class Cache(Questions):
         if not isinstance(key, Key | str):
             return False
         try:
-            found = self._named(key)
+            found = self._questions.named(key)
         except EntryMissing:
             return False
         there = os.path.exists(disk.manifest_path(self._root, str(found)))
@@ -196,7 +261,7 @@ class Cache(Questions):
             raise TypeError(f"put({key!r:.40}, …): a prefix names no new entry: pass cache.key(…)")
         if hashlib.sha256(key.text.encode()).hexdigest() != key.digest:
             raise UnkeyableValue(f"put({key.short!r}, …): its text is another's: use cache.key(…)")
-        with self._writing():
+        with self._switch.writing():
             return self._builds.put(key, payload)
 
     def remove(self, *keys: Key | str) -> None:
@@ -207,8 +272,8 @@ class Cache(Questions):
         """
         from tensorcache import rows  # the index: a hit needs none
 
-        digests = sorted({str(self._named(key)) for key in keys})
-        with self._writing(), disk.locked(self._root):
+        digests = sorted({str(self._questions.named(key)) for key in keys})
+        with self._switch.writing(), disk.locked(self._root):
             for digest in digests:
                 if not os.path.lexists(disk.manifest_path(self._root, digest)):
                     raise EntryMissing(f"no entry {digest[:16]} in {self.root!r}")
@@ -232,8 +297,8 @@ class Cache(Questions):
 
         if key not in self:
             raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}")
-        digest = str(self._named(key))
-        with self._writing(), disk.locked(self._root):
+        digest = str(self._questions.named(key))
+        with self._switch.writing(), disk.locked(self._root):
             rows.bring_up(self._root, self._index)
             rows.pin(self._root, self._index, digest, note)
 
@@ -244,8 +309,56 @@ class Cache(Questions):
             CacheTooNew: a newer tensorcache made it.
             ReadOnlyCache, LeaseTimeout: the cache cannot be changed now.
         """
-        with self._writing():
-            self._bring_up()
+        with self._switch.writing():
+            self._questions.bring_up()
+
+    def entries(self, where: str = "", params: Any = ()) -> pd.DataFrame:
+        """The entries of which the SQL text `where` holds, newest first, with their uses.
+
+        Raises:
+            BadQuery: `where` is no condition over the columns of the table `entry`.
+        """
+        return self._questions.entries(where, params)
+
+    def sql(self, query: str, params: Any = ()) -> pd.DataFrame:
+        """What one SELECT over the index gives; each namespace is a view (`docs/schema.md`).
+
+        Raises:
+            BadQuery: it is wrong, writes, or takes longer than 5 seconds.
+        """
+        return self._questions.sql(query, params)
+
+    def table(self, query: str, params: Any = ()) -> Table:
+        """What `sql` gives, as plain rows and without pandas."""
+        return self._questions.table(query, params)
+
+    def explain(self, key: Key | str) -> Explanation:
+        """The nearest of the newest 1,000 entries of the key's namespace, and how it differs.
+
+        Which parts of sources and code differ is known of entries, and of the keys that this
+        cache made last (`cache.key(…)`).
+
+        Raises:
+            EntryMissing: only digits were given, and no entry has them.
+        """
+        return self._questions.explain(key)
+
+    def explain_inputs(self, inputs: Mapping[str, Any], *, namespace: str) -> Alike:
+        """The entries whose inputs are nearest, whatever their sources and version.
+
+        Raises:
+            UnkeyableValue: an input or the namespace cannot be part of a key.
+        """
+        return self._questions.explain_inputs(inputs, namespace)
+
+    def diff(self, old: Key | str, new: Key | str) -> Diff:
+        """In what two entries differ: inputs, sources, version, and all that they hold.
+
+        Raises:
+            EntryMissing: there is none.
+            EntryCorrupt, CacheTooNew: it cannot be read.
+        """
+        return self._questions.diff(old, new)
 
     def verify(self, *, deep: bool = False) -> list[str]:
         """What is wrong, a line each: manifests, sizes, index; `deep` reads every byte too."""
@@ -271,7 +384,7 @@ class Cache(Questions):
         """
         from tensorcache import rows, vacuum  # the index: a hit needs none
 
-        with self._writing(), disk.locked(self._root):
+        with self._switch.writing(), disk.locked(self._root):
             rows.reconcile(self._root, self._index)
             plan = vacuum.plan(
                 self._index.holdings(),
@@ -283,20 +396,3 @@ class Cache(Questions):
                 grace_seconds=grace_seconds,
             )
             return plan if dry_run else vacuum.apply(plan, self._root, self._index)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """What a person asked to be written: failures have names, and are raised."""
-        if not self._writes:
-            by_environment = os.environ.get("TENSORCACHE_MODE") == self.mode
-            remedy = "unset TENSORCACHE_MODE" if by_environment else "open it with mode='rw'"
-            remedy = "leave cache.disabled()" if self._is_off else remedy
-            raise ReadOnlyCache(f"{self!r} writes nothing: {remedy}")
-        try:
-            yield
-        except TensorCacheError:
-            raise
-        except OSError as error:
-            kind = CacheFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else ReadOnlyCache
-            remedy = "free some space" if kind is CacheFull else "check who may write there"
-            raise kind(f"{self.root!r} cannot be written: {error}: {remedy}") from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorcache import disk
 from tensorcache.cache.build import Asked
-from tensorcache.cache.shapes import Shapes
+from tensorcache.cache.switch import Switch
 from tensorcache.entry import Pieces
 from tensorcache.errors import EntryMissing, TensorCacheError
 from tensorcache.key import Key, canonical, check_namespace
@@ -33,73 +33,54 @@ REMEMBERED = 16  # keys that were asked for last, of which the parts of sources 
 _log = logging.getLogger("tensorcache")
 
 
-class Questions(Shapes):
-    """What a `Cache` answers about its entries; it builds and removes nothing."""
+class Questions:
+    """What is asked of the entries of a root; nothing is built or removed."""
 
-    def __init__(
-        self, root: disk.Root, *, mode: str, verify: str, cannot: str, may_write: bool
-    ) -> None:
-        super().__init__(root, mode=mode, verify=verify, cannot=cannot, may_write=may_write)
+    def __init__(self, root: disk.Root, switch: Switch) -> None:
         self._root = root
+        self._switch = switch
         self._asked: collections.deque[tuple[str, PartsOf]] = collections.deque(maxlen=REMEMBERED)
 
-    def entries(self, where: str = "", params: Any = ()) -> pd.DataFrame:
-        """The entries of which the SQL text `where` holds, newest first, with their uses.
+    @property
+    def index(self) -> Index:
+        """The index, to be read, or written under the root lock."""
+        from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
 
-        Raises:
-            BadQuery: `where` is no condition over the columns of the table `entry`.
-        """
+        return Index(self._root.join("index.sqlite"), read_only=not self._switch.writes)
+
+    def entries(self, where: str, params: Any) -> pd.DataFrame:
+        """The entries of which `where` holds."""
         self._take_in()
-        return _frame(self._index.entries(where, params), times=("created_at", "last_used_at"))
+        return _frame(self.index.entries(where, params), times=("created_at", "last_used_at"))
 
-    def sql(self, query: str, params: Any = ()) -> pd.DataFrame:
-        """What one SELECT over the index gives; each namespace is a view (`docs/schema.md`).
+    def table(self, query: str, params: Any) -> Table:
+        """What one SELECT gives, as plain rows and without pandas."""
+        self._take_in()
+        return self.index.query(query, params)
 
-        Raises:
-            BadQuery: it is wrong, writes, or takes longer than 5 seconds.
-        """
+    def sql(self, query: str, params: Any) -> pd.DataFrame:
+        """What one SELECT gives."""
         return _frame(self.table(query, params))
 
-    def table(self, query: str, params: Any = ()) -> Table:
-        """What `sql` gives, as plain rows and without pandas."""
-        self._take_in()
-        return self._index.query(query, params)
-
     def explain(self, key: Key | str) -> Explanation:
-        """The nearest of the newest 1,000 entries of the key's namespace, and how it differs.
-
-        Which parts of sources and code differ is known of entries, and of the keys that this
-        cache made last (`cache.key(…)`).
-
-        Raises:
-            EntryMissing: only digits were given, and no entry has them.
-        """
+        """The nearest entry to a key, and how it differs."""
         if isinstance(key, str):
             manifest = self._manifest_of(key)
             key = Key(manifest.key, manifest.namespace, manifest.identity)
         self._take_in()
         return self._explained(key)
 
-    def explain_inputs(self, inputs: Mapping[str, Any], *, namespace: str) -> Alike:
-        """The entries whose inputs are nearest, whatever their sources and version.
-
-        Raises:
-            UnkeyableValue: an input or the namespace cannot be part of a key.
-        """
+    def explain_inputs(self, inputs: Mapping[str, Any], namespace: str) -> Alike:
+        """The entries whose inputs are nearest, whatever their sources and version."""
         from tensorcache.explain import explain_inputs  # a question needs it, a hit does not
 
         check_namespace(namespace)
         self._take_in()
         plain = canonical(dict(inputs), "inputs")
-        return explain_inputs(plain, namespace, self._index.candidates(namespace))
+        return explain_inputs(plain, namespace, self.index.candidates(namespace))
 
     def diff(self, old: Key | str, new: Key | str) -> Diff:
-        """In what two entries differ: inputs, sources, version, and all that they hold.
-
-        Raises:
-            EntryMissing: there is none.
-            EntryCorrupt, CacheTooNew: it cannot be read.
-        """
+        """In what two entries differ."""
         from tensorcache.explain import Diff, compare, differences, with_parts  # as above
 
         held = [self._held(key) for key in (old, new)]
@@ -116,7 +97,7 @@ class Questions(Shapes):
         """What `explain` answers, from the index as it is."""
         from tensorcache.explain import explain, with_parts  # a miss or a question needs it
 
-        found = explain(key, self._index.candidates(key.namespace))
+        found = explain(key, self.index.candidates(key.namespace))
         hit = os.path.exists(disk.manifest_path(self._root, key.digest))
         if found.nearest is None:
             return found._replace(hit=hit)
@@ -124,16 +105,17 @@ class Questions(Shapes):
         detailed = with_parts(found.differences, self._known_parts(found.nearest), asked)
         return found._replace(hit=hit, differences=detailed)
 
-    def _why(self, key: Key) -> str:
+    def why(self, key: Key) -> str:
         """Why there is no entry of a key, in one line; "" where that cannot be told."""
         # In silence: what is wrong here fails the publication too, which says so.
         with contextlib.suppress(OSError, TensorCacheError):
-            self._bring_up()
+            self.bring_up()
         with contextlib.suppress(OSError, TensorCacheError):
             return str(self._explained(key))
         return ""
 
-    def _remember(self, asked: Asked) -> None:
+    def remember(self, asked: Asked) -> None:
+        """What a key was made of, for whoever asks why it is a miss."""
         if asked.key is not None:
             self._asked.append((asked.key.digest, asked.parts))
 
@@ -152,33 +134,33 @@ class Questions(Shapes):
         return manifest
 
     def _held(self, key: Key | str) -> disk.Held:
-        held = disk.hold(self._root, str(self._named(key)), self._memory, "once")
+        held = disk.hold(self._root, str(self.named(key)), self._switch.builds.memory, "once")
         if held is None:
             raise EntryMissing(f"no entry {str(key)[:16]} in {self._root.path!r}")
         return held
 
-    def _named(self, key: Key | str) -> Key | str:
+    def named(self, key: Key | str) -> Key | str:
+        """The key that digits stand for, if they are no key.
+
+        Raises:
+            EntryMissing: no entry has them, or several.
+        """
         return key if isinstance(key, Key) else disk.find(self._root, key)
-
-    @property
-    def _index(self) -> Index:
-        from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
-
-        return Index(self._root.join("index.sqlite"), read_only=not self._writes)
 
     def _take_in(self) -> None:
         """Before a question: what was noted since the last writer, if it can be."""
         try:
-            self._bring_up()
+            self.bring_up()
         except (OSError, TensorCacheError) as error:
-            self._builds.warn(f"the newest uses are not counted: {error}")
+            self._switch.builds.warn(f"the newest uses are not counted: {error}")
 
-    def _bring_up(self) -> None:
+    def bring_up(self) -> None:
+        """Make the index or bring it up to date, and take in what is due, where that may be."""
         from tensorcache import rows  # the index: a hit needs none
 
-        if self._writes:
+        if self._switch.writes:
             with disk.locked(self._root, QUESTION_SECONDS):
-                rows.bring_up(self._root, self._index)
+                rows.bring_up(self._root, self.index)
 
 
 def _parts_of(manifest: Manifest) -> PartsOf:
