@@ -166,7 +166,7 @@ def test_parts_are_told_from_manifests_and_of_keys_that_were_just_asked_for(cach
     cache._questions.remember(new)
     before = cache.explain(new.key)
     cache._builds.publish(new, [2], 0.0, "", clone=False)
-    cache._asked.clear()
+    cache._questions._asked.clear()
     after = cache.explain(new.key.short)
     found = cache.diff(old.key, new.key)
 
@@ -175,7 +175,7 @@ def test_parts_are_told_from_manifests_and_of_keys_that_were_just_asked_for(cach
         (difference,) = differences
         assert (difference.place, difference.parts) == ("sources.logs", (change,))
     assert str(before).endswith(" differs in sources.logs: games 5 -> 6 bytes")
-    assert cache._why(new.key) == str(after)
+    assert cache._questions.why(new.key) == str(after)
 
 
 def test_a_broken_manifest_costs_its_parts_alone(cache, root, tmp_path):
