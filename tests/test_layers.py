@@ -27,7 +27,7 @@ FLOORS = [
     {"column", "rows"},
     {"shard", "index", "disk", "source"},
     {"tree", "schema", "manifest"},
-    {"key", "errors"},
+    {"key", "errors", "progress"},
 ]
 SAME_FLOOR = {("__main__", "cli"), ("manifest", "tree"), ("index", "schema"), ("key", "errors")}
 
@@ -36,19 +36,20 @@ OWNERS = {
     "msgpack": {"tree"},
     "torch": {"column"},
     "numpy": {"tree", "column", "source"},
-    "xxhash": {"column"},
+    "xxhash": {"column", "source"},
     "blake3": {"manifest", "shard", "column", "disk", "source"},
-    "sqlalchemy": {"schema", "index", "migrations"},
+    "sqlalchemy": {"schema", "index", "migrations", "source"},
     "alembic": {"index", "migrations"},
-    "sqlite3": {"index"},
+    "sqlite3": {"index", "source"},
+    "duckdb": {"source"},
     "pandas": {"cache"},
     "typer": {"cli"},
-    "rich": {"cli"},
+    "rich": {"cli", "progress"},
 }
 # A hit needs none of these: imported where they are needed, with the reason on the line, and at
 # the top of a file only by one another.
 HEAVY_ROOMS = {"schema", "index", "rows", "explain", "vacuum"}
-HEAVY_LIBRARIES = {"sqlalchemy", "alembic", "sqlite3", "pandas", "typer", "rich"}
+HEAVY_LIBRARIES = {"sqlalchemy", "alembic", "sqlite3", "pandas", "typer", "rich", "duckdb"}
 MAY_BE_HEAVY = HEAVY_ROOMS | {"cli", "migrations"}
 
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
