@@ -25,6 +25,7 @@ from tensorcache.progress import progress
 from tensorcache.source.memory import MAX_PARTS, Memory, Stats, printable, stat_of, steady
 
 BLOCK_BYTES = 4 << 20
+LOCK_BYTE = 1 << 30  # the page of a SQLite database with this byte holds locks, no data
 SQLITE_MAGIC = b"SQLite format 3\x00"
 DUCKDB_MAGIC = b"DUCK"  # at offset 8
 _SCHEME = "content-1:blake3:"

@@ -20,6 +20,7 @@ from tensorcache.progress import progress
 from tensorcache.source.content import (
     BLOCK_BYTES,
     DUCKDB_MAGIC,
+    LOCK_BYTE,
     SQLITE_MAGIC,
     feed,
     fill,
@@ -31,7 +32,6 @@ from tensorcache.source.pages import Pages
 from tensorcache.source.wal import Overlay, committed, is_page_size
 
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-_LOCK_BYTE = 1 << 30  # the page with this byte holds locks, no data
 
 
 def kind_of(path: str) -> str:
@@ -128,7 +128,7 @@ def _feed_image(hasher: blake3, path: str, main: int, wal: int | None) -> Parts 
         fill(main, block, start)
         if overlay is not None and wal is not None:
             _overlaid(block, start // page_bytes + 1, wal, overlay)
-        lock = _LOCK_BYTE // page_bytes * page_bytes - start
+        lock = LOCK_BYTE // page_bytes * page_bytes - start
         if 0 <= lock < len(block):
             block[lock : lock + page_bytes] = bytes(page_bytes)
 

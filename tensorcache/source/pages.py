@@ -1,8 +1,9 @@
 """Whose pages pass: the tables of a SQLite image, told from its pages while they are digested.
 
 Rules of this room: it explains and decides nothing, so whatever is odd makes no parts, never an
-error. Nothing is read twice but the few pages of the schema. The format:
-https://www.sqlite.org/fileformat2.html, sections 1.5 to 2.6.
+error; and it may cost the digest little. Nothing is read twice but the pages of the schema, and,
+where any page is none of a b-tree, the first 256 MiB of leaves, for where long values go on. The
+format: https://www.sqlite.org/fileformat2.html, sections 1.5 to 2.6.
 
 A table's rows are the cells of its leaf pages; its digest is over those pages, in the order of its
 b-tree, each with the overflow pages of its long values. Inner pages of a table hold no content and
@@ -12,6 +13,7 @@ long values only what lies in them.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from tensorcache.manifest import Part, Parts
+from tensorcache.source.content import BLOCK_BYTES, LOCK_BYTE
 from tensorcache.source.memory import MAX_PARTS
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 _MAX_PAGES = 1 << 22  # 16 GiB of the usual 4 KiB; 30 bytes of memory each
 _MAX_DEPTH = 20
+_MAX_LOOK_BYTES = 256 << 20
+_LOOK_PAGES = 256  # at once
 _INNER, _LEAF = (2, 5), (10, 13)  # of indexes, of tables
 _HEADERS = 100, 0  # where the header of page 1, and of any other, begins
 _ENCODINGS = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
@@ -49,7 +54,8 @@ class Pages:
         self._digests = np.zeros(places, "<u8")
         self._next = np.zeros(places, np.uint32)  # of an overflow page; of others it says nothing
         self._children: dict[int, NDArray[np.int64]] = {}
-        self._overflows: list[NDArray[np.int64]] = []  # (leaf page, first overflow page)
+        self._overflows = np.zeros((0, 2), np.int64)
+        self._slices = [slice(at, at + page_bytes) for at in range(0, BLOCK_BYTES, page_bytes)]
 
     def take(self, block: memoryview, first: int) -> None:
         """Whole pages, `first` the number of the first one."""
@@ -68,6 +74,7 @@ class Pages:
         if self._is_odd or not self._count:
             return None
         try:
+            self._overflows = self._overflowing(page)
             parts = {"sqlite_schema": self._part(1)}
             parts |= {name: self._part(root) for name, root in self._schema(page)}
         except _ODD:
@@ -76,29 +83,42 @@ class Pages:
 
     def _take(self, block: memoryview, first: int) -> None:
         import numpy as np
-        from xxhash import xxh3_64_intdigest
+        from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
         size = self._page_bytes
         pages = np.frombuffer(block, np.uint8).reshape(-1, size)
         here = slice(first, first + len(pages))
-        digests = [xxh3_64_intdigest(block[at : at + size]) for at in range(0, len(block), size)]
-        kinds, cells = self._kinds[here], self._cells[here]
-        kinds[:] = pages[:, 0]
-        cells[:] = pages[:, 3].astype(np.uint16) << 8 | pages[:, 4]
+        heads = pages[:, :8].copy()  # a page is one line of the processor's cache here, not five
         if first == 1:  # its first 100 bytes are of the file, and change with every commit
-            kinds[0], cells[0] = pages[0, 100], int(pages[0, 103]) << 8 | int(pages[0, 104])
-            digests[0] = xxh3_64_intdigest(block[100:size])
-        self._digests[here] = digests
-        self._next[here] = np.ascontiguousarray(pages[:, :4]).view(">u4")[:, 0]
-        for place in np.isin(kinds, _INNER).nonzero()[0].tolist():
+            heads[0] = pages[0, 100:108]
+        digests = b"".join(map(xxh3_64_digest, map(block.__getitem__, self._slices[: len(pages)])))
+        self._digests[here] = np.frombuffer(digests, ">u8")
+        if first == 1:
+            self._digests[1] = xxh3_64_intdigest(block[100:size])
+        self._kinds[here] = heads[:, 0]
+        self._cells[here] = heads[:, 3:5].copy().view(">u2")[:, 0]
+        self._next[here] = heads[:, :4].copy().view(">u4")[:, 0]
+        for place in ((heads[:, 0] == 2) | (heads[:, 0] == 5)).nonzero()[0].tolist():
             header = _HEADERS[min(first + place, 2) - 1]
-            self._children[first + place] = _children(pages[place], header, int(cells[place]))
-        leaves = (kinds == 13).nonzero()[0]
-        leaves = leaves[leaves + first > 1]  # the schema's first page has its header elsewhere
-        if len(leaves):
-            overflows = _overflows(pages, leaves, cells[leaves], self._usable)
-            if overflows.size:
-                self._overflows.append(np.add(overflows, [first, 0]))
+            with contextlib.suppress(*_ODD):  # what is free or no b-tree may look like one
+                self._children[first + place] = _children(pages[place], header)
+
+    def _overflowing(self, page: Callable[[int], bytes]) -> NDArray[np.int64]:
+        """(leaf page of a table, first overflow page) of each long value."""
+        import numpy as np
+
+        found = [np.zeros((0, 2), np.int64)]
+        others = (~np.isin(self._kinds[1:], _INNER + _LEAF)).sum()
+        if others > (self._count * self._page_bytes > LOCK_BYTE):  # whose page is always empty
+            leaves = (self._kinds == 13).nonzero()[0]
+            leaves = leaves[leaves > 1][: _MAX_LOOK_BYTES // self._page_bytes]
+            for at in range(0, len(leaves), _LOOK_PAGES):
+                some = leaves[at : at + _LOOK_PAGES]
+                data = np.frombuffer(b"".join(map(page, some.tolist())), np.uint8)
+                pages = data.reshape(len(some), -1)
+                overflows = _overflows(pages, self._cells[some], self._usable)
+                found.append(np.stack([some[overflows[:, 0]], overflows[:, 1]], axis=1))
+        return np.concatenate(found)
 
     def _part(self, root: int) -> Part:
         """The table whose b-tree begins at page `root`."""
@@ -123,10 +143,11 @@ class Pages:
         """The digests of the overflow pages of `leaves`: all first ones, all second ones, …"""
         import numpy as np
 
-        owned = np.concatenate(self._overflows or [np.zeros((0, 2), np.int64)])
+        if not len(self._overflows):
+            return b""
         places = np.full(self._count + 1, -1)
         places[leaves] = np.arange(len(leaves))
-        owned = owned[places[owned[:, 0]] >= 0]
+        owned = self._overflows[places[self._overflows[:, 0]] >= 0]
         pages = owned[np.argsort(places[owned[:, 0]], kind="stable"), 1]
         chained, left = [], self._count
         while len(pages):
@@ -154,13 +175,14 @@ class Pages:
                     yield name, root
 
 
-def _children(page: NDArray[np.uint8], header: int, cells: int) -> NDArray[np.int64]:
+def _children(page: NDArray[np.uint8], header: int) -> NDArray[np.int64]:
     """The pages below an inner page, in order: one a cell, and the rightmost."""
     import numpy as np
 
-    data = page.tobytes()
-    cell = np.frombuffer(data, ">u2", cells, header + 12).astype(np.int64)
-    places = np.append(cell, header + 8)
+    cells = int(page[header + 3]) << 8 | int(page[header + 4])
+    places = np.empty(cells + 1, np.int64)
+    places[:cells] = np.frombuffer(page, ">u2", cells, header + 12)
+    places[cells] = header + 8
     return _uint32(page, places)
 
 
@@ -173,14 +195,15 @@ def _uint32(data: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.in
 
 
 def _overflows(
-    pages: NDArray[np.uint8], leaves: NDArray[np.int64], cells: NDArray[np.uint16], usable: int
+    pages: NDArray[np.uint8], cells: NDArray[np.uint16], usable: int
 ) -> NDArray[np.int64]:
     """The (place of the page, first overflow page) of each cell of table leaves that is cut."""
     import numpy as np
 
     size, most = pages.shape[1], int(cells.max())
-    pointers = pages[leaves, 8 : 8 + 2 * most].view(">u2")
-    places = (leaves[:, None] * size + pointers)[np.arange(most) < cells[:, None]]
+    pointers = np.ascontiguousarray(pages[:, 8 : 8 + 2 * most]).view(">u2")
+    starts = np.arange(len(pages))[:, None] * size
+    places = (starts + pointers)[np.arange(most) < cells[:, None]]
     data = pages.reshape(-1)
     # A cell begins with the length of its payload. What fits its page is told by two bytes.
     high, low = data[places].astype(np.int32), data[places + 1]
