@@ -38,6 +38,11 @@ _TABLES = {
     "duckdb": "SELECT if(schema_name = 'main', table_name, schema_name || '.' || table_name) "
     "FROM duckdb_tables() WHERE NOT internal",
 }
+_THERE = {  # SQLite would take a name in any case of letters
+    "sqlite": "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?",
+    "duckdb": "SELECT 1 FROM information_schema.tables "
+    "WHERE if(table_schema = 'main', table_name, table_schema || '.' || table_name) = ?",
+}
 _COLUMNS = {"sqlite": "pragma_table_xinfo", "duckdb": "pragma_table_info"}
 
 
@@ -56,21 +61,12 @@ class FileEngine(NamedTuple):
 
         An engine knows that a key is unique, and sorts no further.
         """
-        if self.kind == "sqlite":
-            found = self.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [name]).fetchall()
-            if not found:  # it would take it in any case of letters
-                return None
-        try:
-            info = self.execute(f"SELECT * FROM {_COLUMNS[self.kind]}(?)", [name]).fetchall()  # noqa: S608 - a constant
-        except Exception as error:
-            if type(error).__name__ == "CatalogException":  # of duckdb, which only it has imported
-                return None
-            raise
+        if not self.execute(_THERE[self.kind], [name]).fetchall():
+            return None
+        info = self.execute(f"SELECT * FROM {_COLUMNS[self.kind]}(?)", [name]).fetchall()  # noqa: S608 - a constant
         # (place, name, type, not null, default, place in the key, hidden): 1 is a virtual table's
         shown = [row for row in info if row[6:7] != (1,)]
         columns = [(row[1], row[2]) for row in shown]
-        if not columns:
-            return None
         key = sorted((row for row in shown if row[5]), key=lambda row: int(row[5]))
         order = [*(row[1] for row in key), *(row[1] for row in shown if not row[5])]
         taken = ", ".join(

@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     """A table or query, opened: its (column, type) pairs, and what gives the next rows."""
 
     columns: Sequence[tuple[str, str]]
-    fetch: Callable[[int], Sequence[Any]]
+    fetch: Callable[[int], list[Any]]  # plain tuples
 
 
 class Engine(Protocol):
@@ -86,7 +86,7 @@ def _part(rows: Rows, header: list[Any], where: str, advance: Callable[[int], No
     hasher = blake3(pack([*header, [list(column) for column in rows.columns]]))
     count, ask = 0, 64
     while block := rows.fetch(ask):
-        packed = pack_rows(block if type(block) is list else list(block), written)
+        packed = pack_rows(block, written)
         hasher.update(packed)
         count += len(block)
         advance(len(block))

@@ -54,7 +54,7 @@ class Pages:
         self._digests = np.zeros(places, "<u8")
         self._next = np.zeros(places, np.uint32)  # of an overflow page; of others it says nothing
         self._children: dict[int, NDArray[np.int64]] = {}
-        self._overflows = np.zeros((0, 2), np.int64)
+        self._looks = _MAX_LOOK_BYTES // page_bytes
         self._slices = [slice(at, at + page_bytes) for at in range(0, BLOCK_BYTES, page_bytes)]
 
     def take(self, block: memoryview, first: int) -> None:
@@ -74,9 +74,8 @@ class Pages:
         if self._is_odd or not self._count:
             return None
         try:
-            self._overflows = self._overflowing(page)
-            parts = {"sqlite_schema": self._part(1)}
-            parts |= {name: self._part(root) for name, root in self._schema(page)}
+            parts = {"sqlite_schema": self._part(1, page)}
+            parts |= {name: self._part(root, page) for name, root in self._schema(page)}
         except _ODD:
             return None
         return parts if len(parts) <= MAX_PARTS else None
@@ -103,24 +102,7 @@ class Pages:
             with contextlib.suppress(*_ODD):  # what is free or no b-tree may look like one
                 self._children[first + place] = _children(pages[place], header)
 
-    def _overflowing(self, page: Callable[[int], bytes]) -> NDArray[np.int64]:
-        """(leaf page of a table, first overflow page) of each long value."""
-        import numpy as np
-
-        found = [np.zeros((0, 2), np.int64)]
-        others = (~np.isin(self._kinds[1:], _INNER + _LEAF)).sum()
-        if others > (self._count * self._page_bytes > LOCK_BYTE):  # whose page is always empty
-            leaves = (self._kinds == 13).nonzero()[0]
-            leaves = leaves[leaves > 1][: _MAX_LOOK_BYTES // self._page_bytes]
-            for at in range(0, len(leaves), _LOOK_PAGES):
-                some = leaves[at : at + _LOOK_PAGES]
-                data = np.frombuffer(b"".join(map(page, some.tolist())), np.uint8)
-                pages = data.reshape(len(some), -1)
-                overflows = _overflows(pages, self._cells[some], self._usable)
-                found.append(np.stack([some[overflows[:, 0]], overflows[:, 1]], axis=1))
-        return np.concatenate(found)
-
-    def _part(self, root: int) -> Part:
+    def _part(self, root: int, page: Callable[[int], bytes]) -> Part:
         """The table whose b-tree begins at page `root`."""
         import numpy as np
 
@@ -133,22 +115,27 @@ class Pages:
             if len(level) > self._count or level.min() < 1:
                 raise ValueError("no tree")
         if (self._kinds[level] == 13).all():
-            chained = self._chained(level)
+            chained = self._chained(level, page)
         else:  # without rowid: the inner pages of an index hold rows as well
             level, chained = np.concatenate([*inner, level]), b""
         digest = blake3(self._digests[level].tobytes() + chained)
         return Part(int(self._cells[level].sum(dtype=np.int64)), digest.hexdigest())
 
-    def _chained(self, leaves: NDArray[np.int64]) -> bytes:
+    def _chained(self, leaves: NDArray[np.int64], page: Callable[[int], bytes]) -> bytes:
         """The digests of the overflow pages of `leaves`: all first ones, all second ones, …"""
         import numpy as np
 
-        if not len(self._overflows):
+        others = (~np.isin(self._kinds[1:], _INNER + _LEAF)).sum()
+        if others <= (self._count * self._page_bytes > LOCK_BYTE):  # whose page is always empty
             return b""
-        places = np.full(self._count + 1, -1)
-        places[leaves] = np.arange(len(leaves))
-        owned = self._overflows[places[self._overflows[:, 0]] >= 0]
-        pages = owned[np.argsort(places[owned[:, 0]], kind="stable"), 1]
+        leaves = leaves[leaves > 1][: self._looks]
+        self._looks -= len(leaves)
+        found = []
+        for at in range(0, len(leaves), _LOOK_PAGES):
+            some = leaves[at : at + _LOOK_PAGES]
+            data = np.frombuffer(b"".join(map(page, some.tolist())), np.uint8)
+            found.append(_overflows(data.reshape(len(some), -1), self._cells[some], self._usable))
+        pages = np.concatenate([*found, np.zeros(0, np.int64)])
         chained, left = [], self._count
         while len(pages):
             left -= len(pages)
@@ -197,7 +184,7 @@ def _uint32(data: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.in
 def _overflows(
     pages: NDArray[np.uint8], cells: NDArray[np.uint16], usable: int
 ) -> NDArray[np.int64]:
-    """The (place of the page, first overflow page) of each cell of table leaves that is cut."""
+    """The first overflow page of each cell that goes on there, of leaves of a table."""
     import numpy as np
 
     size, most = pages.shape[1], int(cells.max())
@@ -205,16 +192,17 @@ def _overflows(
     starts = np.arange(len(pages))[:, None] * size
     places = (starts + pointers)[np.arange(most) < cells[:, None]]
     data = pages.reshape(-1)
-    # A cell begins with the length of its payload. What fits its page is told by two bytes.
+    # A cell begins with the length of its payload; by two bytes most are known to fit the page.
     high, low = data[places].astype(np.int32), data[places + 1]
     longest = usable - 35
     places = places[(high > 127) & ((low > 127) | (((high & 127) << 7) + low > longest))]
     payload, at = _varints(data, places)
     _, at = _varints(data, at)  # the rowid
+    payload, at = payload[payload > longest], at[payload > longest]
     shortest = (usable - 12) * 32 // 255 - 23
     local = shortest + (payload - shortest) % (usable - 4)
     at += np.where(local > longest, shortest, local)
-    return np.stack([places // size, _uint32(data, at)], axis=1)
+    return _uint32(data, at)
 
 
 def _varints(

@@ -9,7 +9,7 @@ has no cause. Other dialects than PostgreSQL work as far as they know that isola
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tensorcache.errors import UnkeyableValue
@@ -18,7 +18,7 @@ from tensorcache.source.identity import Identity, shown
 from tensorcache.source.logical import Rows, digested
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL, Connection, CursorResult
 
 _BUFFERED_ROWS = 1000
 
@@ -70,18 +70,22 @@ class ServerEngine:
             for column in key or plain
         ]
         query = sa.select(*taken).select_from(sa.table(name, schema=schema)).order_by(*order)
-        return Rows(columns, self._connection.execute(query).fetchmany)
+        return Rows(columns, _plain_rows(self._connection.execute(query)))
 
     def query(self, text: str) -> Rows:
         """A query as it is written, `:` and `%` too."""
         result = self._connection.exec_driver_sql(text, execution_options={"no_parameters": True})
-        return Rows([(name, "") for name in result.keys()], result.fetchmany)  # noqa: SIM118 - no dict
+        return Rows([(name, "") for name in result.keys()], _plain_rows(result))  # noqa: SIM118 - no dict
 
     def _by_code_points(self, column: Any) -> Any:
         import sqlalchemy as sa  # the caller has it already
 
         text = sa.cast(column, sa.Text)
         return sa.collate(text, "C") if self._is_postgresql else text
+
+
+def _plain_rows(result: CursorResult[Any]) -> Callable[[int], list[Any]]:
+    return lambda count: list(map(tuple, result.fetchmany(count)))
 
 
 def server_identity(source: Database) -> Identity:
