@@ -54,7 +54,10 @@ def test_descriptions_touch_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("describe", "words"),
     [
-        (lambda: database("x.sqlite", level="logical"), "'logical' is no level: use 'bytes' or"),
+        (
+            lambda: database("x.sqlite", level="rows"),
+            "'rows' is no level: use one of 'bytes', 'stat', 'logical'",
+        ),
         (lambda: database(7), "database(path): 7 is no path: pass a str or a Path"),
         (lambda: database(""), "names no file"),
         (lambda: database("a\0b"), "names no file"),

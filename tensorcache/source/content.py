@@ -20,9 +20,12 @@ from contextlib import contextmanager
 from blake3 import blake3
 
 from tensorcache.errors import SourceMissing, UnkeyableValue
-from tensorcache.source.memory import Memory, Stats, printable, stat_of, steady
+from tensorcache.manifest import Part, Parts
+from tensorcache.progress import progress
+from tensorcache.source.memory import MAX_PARTS, Memory, Stats, printable, stat_of, steady
 
 BLOCK_BYTES = 4 << 20
+LOCK_BYTE = 1 << 30  # the page of a SQLite database with this byte holds locks, no data
 SQLITE_MAGIC = b"SQLite format 3\x00"
 DUCKDB_MAGIC = b"DUCK"  # at offset 8
 _SCHEME = "content-1:blake3:"
@@ -78,18 +81,20 @@ def fill(descriptor: int, view: memoryview, offset: int) -> int:
     return done
 
 
-def feed(hasher: blake3, descriptor: int) -> int:
-    """Digest a whole file into `hasher`; how many bytes it had."""
+def feed(hasher: blake3, descriptor: int, doing: str) -> int:
+    """Digest a whole file into `hasher`; how many bytes it had. `doing` names it for people."""
     view = memoryview(bytearray(BLOCK_BYTES))
     offset = 0
-    while count := os.preadv(descriptor, [view], offset):
-        hasher.update(view[:count])
-        offset += count
+    with progress(f"digesting {doing}", os.fstat(descriptor).st_size, "bytes") as advance:
+        while count := os.preadv(descriptor, [view], offset):
+            hasher.update(view[:count])
+            offset += count
+            advance(count)
     return offset
 
 
-def files_text(globs: tuple[str, ...], memory: Memory) -> tuple[str | None, str]:
-    """The identity of all files that `globs` match, and if there is none now, why.
+def files_text(globs: tuple[str, ...], memory: Memory) -> tuple[str | None, str, Parts | None]:
+    """The identity of all files that `globs` match, if there is none now, why, and the files.
 
     Over the patterns in order: how many files, and of each its name below the pattern's longest
     fixed directory and the digest of its content, by name.
@@ -99,6 +104,7 @@ def files_text(globs: tuple[str, ...], memory: Memory) -> tuple[str | None, str]
         UnkeyableValue: something is neither a file nor a directory.
     """
     hasher = blake3()
+    parts: dict[str, Part] = {}
     for pattern in globs:
         listing = _listing(pattern)
         if not listing:
@@ -108,12 +114,16 @@ def files_text(globs: tuple[str, ...], memory: Memory) -> tuple[str | None, str]
             )
         hasher.update(len(listing).to_bytes(8, "little"))
         for name, path in sorted(listing.items()):
-            text = _content_text(os.path.realpath(path), memory)
-            if text is None:
-                return None, f"{printable(path)} is being written"
+            text, (found,) = _content_text(os.path.realpath(path), memory)
+            if text is None or found is None:
+                return None, f"{printable(path)} is being written", None
             update_framed(hasher, name)
-            hasher.update(bytes.fromhex(text.removeprefix(_SCHEME)))
-    return f"files-1:blake3:{hasher.hexdigest()}", ""
+            digest = text.removeprefix(_SCHEME)
+            hasher.update(bytes.fromhex(digest))
+            if len(parts) <= MAX_PARTS:
+                parts[printable(os.fsdecode(name))] = Part(found[2], digest)
+    text = f"files-1:blake3:{hasher.hexdigest()}"
+    return text, "", parts if len(parts) <= MAX_PARTS else None
 
 
 def update_framed(hasher: blake3, data: bytes) -> None:
@@ -140,7 +150,7 @@ def below(path: str, trail: frozenset[tuple[int, int]] = frozenset()) -> Iterato
             yield from below(os.path.join(path, name), trail | {here})
 
 
-def _content_text(path: str, memory: Memory) -> str | None:
+def _content_text(path: str, memory: Memory) -> tuple[str | None, Stats]:
     def look() -> Stats:
         return (stat_of(path),)
 
@@ -149,11 +159,11 @@ def _content_text(path: str, memory: Memory) -> str | None:
         # What is empty is not opened: it may be a database whose first table is being made.
         if size_bytes(path):
             with reading(path) as descriptor:
-                feed(hasher, descriptor)
+                feed(hasher, descriptor, printable(path))
         return _SCHEME + hasher.hexdigest()
 
     # The name is not the path alone, which belongs to the database that the file may also be.
-    return steady(memory, f"{printable(path)}#content", look, digest, (_SCHEME,))[0]
+    return steady(memory, f"{printable(path)}#content", look, digest, (_SCHEME,))
 
 
 def _listing(pattern: str) -> dict[bytes, str]:

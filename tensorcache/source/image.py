@@ -15,9 +15,12 @@ import struct
 from blake3 import blake3
 
 from tensorcache.errors import UnkeyableValue
+from tensorcache.manifest import Parts
+from tensorcache.progress import progress
 from tensorcache.source.content import (
     BLOCK_BYTES,
     DUCKDB_MAGIC,
+    LOCK_BYTE,
     SQLITE_MAGIC,
     feed,
     fill,
@@ -25,10 +28,10 @@ from tensorcache.source.content import (
     size_bytes,
 )
 from tensorcache.source.memory import Stat, Stats, printable, stat_of
+from tensorcache.source.pages import Pages
 from tensorcache.source.wal import Overlay, committed, is_page_size
 
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-_LOCK_BYTE = 1 << 30  # the page with this byte holds locks, no data
 
 
 def kind_of(path: str) -> str:
@@ -48,8 +51,8 @@ def kind_of(path: str) -> str:
     raise UnkeyableValue(f"database {path!r}: neither SQLite nor DuckDB: use files(path)")
 
 
-def bytes_text(kind: str, path: str, main: Stat, beside: Stats) -> str | None:
-    """The identity of the committed content; None while a journal is hot.
+def bytes_text(kind: str, path: str, main: Stat, beside: Stats) -> tuple[str, Parts | None] | None:
+    """The identity of the committed content and its tables; None while a journal is hot.
 
     `main` is the file's stat, `beside` those of its `-wal`, `.wal` and `-journal`.
 
@@ -58,23 +61,24 @@ def bytes_text(kind: str, path: str, main: Stat, beside: Stats) -> str | None:
     """
     wal, duckdb_wal, journal = beside
     hasher = blake3()
+    parts = None
     if kind == "duckdb":
         with reading(path) as file:
-            feed(hasher, file)
+            feed(hasher, file, printable(path))
         if duckdb_wal is not None and duckdb_wal[2]:
             hasher.update(duckdb_wal[2].to_bytes(8, "little"))
             with reading(f"{path}.wal") as file:
-                feed(hasher, file)
-    elif _is_hot(path, journal):
+                feed(hasher, file, printable(path))
+    elif is_hot(path, journal):
         return None
     elif main[2]:  # an empty file is an empty database, whatever WAL lies beside it
         with reading(path) as file:
             if wal is None or not wal[2]:
-                _feed_image(hasher, path, file, None)
+                parts = _feed_image(hasher, path, file, None)
             else:
                 with reading(f"{path}-wal") as wal_file:
-                    _feed_image(hasher, path, file, wal_file)
-    return f"{kind}-bytes-1:blake3:{hasher.hexdigest()}"
+                    parts = _feed_image(hasher, path, file, wal_file)
+    return f"{kind}-bytes-1:blake3:{hasher.hexdigest()}", parts
 
 
 def stat_text(kind: str, path: str, main: Stat, beside: Stats) -> str | None:
@@ -82,7 +86,7 @@ def stat_text(kind: str, path: str, main: Stat, beside: Stats) -> str | None:
     wal, duckdb_wal, journal = beside
     if kind == "duckdb":
         wal = duckdb_wal
-    elif _is_hot(path, journal):
+    elif is_hot(path, journal):
         return None
     vectors = [main, wal if wal is not None and wal[2] else ()]
     return f"stat-1:blake3:{blake3(repr(vectors).encode('ascii')).hexdigest()}"
@@ -90,7 +94,7 @@ def stat_text(kind: str, path: str, main: Stat, beside: Stats) -> str | None:
 
 def why_not(path: str) -> str:
     """Why a database has no identity now."""
-    if _is_hot(path, stat_of(f"{path}-journal")):
+    if is_hot(path, stat_of(f"{path}-journal")):
         return (
             f"{printable(path)}-journal is hot: a transaction is under way or died there; "
             "opening the database once with SQLite rolls it back"
@@ -98,7 +102,7 @@ def why_not(path: str) -> str:
     return f"{printable(path)} is being written"
 
 
-def _is_hot(path: str, journal: Stat | None) -> bool:
+def is_hot(path: str, journal: Stat | None) -> bool:
     """Whether SQLite would play a rollback journal back: the main file is no committed state."""
     if journal is None or not journal[2]:
         return False
@@ -106,7 +110,8 @@ def _is_hot(path: str, journal: Stat | None) -> bool:
         return os.pread(file, 8, 0) == _JOURNAL_MAGIC
 
 
-def _feed_image(hasher: blake3, path: str, main: int, wal: int | None) -> None:
+def _feed_image(hasher: blake3, path: str, main: int, wal: int | None) -> Parts | None:
+    """Digest the image; its tables, if they can be told."""
     overlay = None if wal is None else committed(path, wal)
     head = memoryview(bytearray(100))
     fill(main, head, 0)
@@ -117,23 +122,42 @@ def _feed_image(hasher: blake3, path: str, main: int, wal: int | None) -> None:
         raise UnkeyableValue(
             f"database {path!r}: its header or -wal is damaged: restore it from a copy"
         )
-    image_bytes = _page_count(head, page_bytes, main, overlay) * page_bytes
-    lock_page = _LOCK_BYTE // page_bytes * page_bytes
-    view = memoryview(bytearray(BLOCK_BYTES))  # a whole number of pages, whatever their size
-    for start in range(0, image_bytes, BLOCK_BYTES):
-        block = view[: min(BLOCK_BYTES, image_bytes - start)]
+    page_count = _page_count(head, page_bytes, main, overlay)
+
+    def read(block: memoryview, start: int) -> None:
         fill(main, block, start)
         if overlay is not None and wal is not None:
-            first = start // page_bytes + 1
-            low, high = overlay.pages.searchsorted([first, first + len(block) // page_bytes])
-            for page, offset in zip(
-                overlay.pages[low:high].tolist(), overlay.offsets[low:high].tolist(), strict=True
-            ):
-                at = (page - first) * page_bytes
-                fill(wal, block[at : at + page_bytes], offset)
-        if start <= lock_page < start + len(block):
-            block[lock_page - start : lock_page - start + page_bytes] = bytes(page_bytes)
-        hasher.update(block)
+            _overlaid(block, start // page_bytes + 1, wal, overlay)
+        lock = LOCK_BYTE // page_bytes * page_bytes - start
+        if 0 <= lock < len(block):
+            block[lock : lock + page_bytes] = bytes(page_bytes)
+
+    def page(number: int) -> bytes:
+        read(view[:page_bytes], (number - 1) * page_bytes)
+        return bytes(view[:page_bytes])
+
+    pages = Pages(bytes(head), page_bytes, page_count)
+    view = memoryview(bytearray(BLOCK_BYTES))  # a whole number of pages, whatever their size
+    image_bytes = page_count * page_bytes
+    with progress(f"digesting {printable(path)}", image_bytes, "bytes") as advance:
+        for start in range(0, image_bytes, BLOCK_BYTES):
+            block = view[: min(BLOCK_BYTES, image_bytes - start)]
+            read(block, start)
+            hasher.update(block)
+            pages.take(block, start // page_bytes + 1)
+            advance(len(block))
+    return pages.parts(page)
+
+
+def _overlaid(block: memoryview, first: int, wal: int, overlay: Overlay) -> None:
+    """Lay the frames of the WAL over the pages in `block`, of which `first` is the first."""
+    page_bytes = overlay.page_bytes
+    low, high = overlay.pages.searchsorted([first, first + len(block) // page_bytes])
+    for page, offset in zip(
+        overlay.pages[low:high].tolist(), overlay.offsets[low:high].tolist(), strict=True
+    ):
+        at = (page - first) * page_bytes
+        fill(wal, block[at : at + page_bytes], offset)
 
 
 def _page_bytes(head: bytes | memoryview) -> int:

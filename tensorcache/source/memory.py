@@ -17,9 +17,10 @@ import os
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tensorcache.errors import UnkeyableValue
+from tensorcache.manifest import Part, Parts
 
 # (device, inode, size in bytes, mtime_ns, ctime_ns). ctime cannot be set by those who set mtime.
 Stat = tuple[int, int, int, int, int]
@@ -27,6 +28,7 @@ Stats = tuple[Stat | None, ...]
 
 _SETTLED_NS = 2_000_000_000
 _TICK_NS = 15_000_000  # kernels stamp files in steps of 1 to 10 ms
+MAX_PARTS = 1000  # what is remembered of more: none, for every hit reads the memory
 _PAUSES_SECONDS = (0.0, 0.05, 0.25)
 _TEXT = re.compile(r"[a-z]+(-[a-z]+)*-\d+:blake3:[0-9a-f]{64}")
 
@@ -57,6 +59,14 @@ def stat_if_any(path: str) -> Stat | None:
         return None
 
 
+class Seen(NamedTuple):
+    """What was found: its text, or None for "not now"; its stats; its parts, where known."""
+
+    text: str | None
+    stats: Stats
+    parts: Parts | None = None
+
+
 def steady(
     memory: Memory,
     name: str,
@@ -64,10 +74,29 @@ def steady(
     digest: Callable[[Stats], str | None],
     schemes: tuple[str, ...],
 ) -> tuple[str | None, Stats]:
-    """The text of what lies still, remembered or digested anew, and the stats it had.
+    """`seen`, of what has no parts: the text and the stats."""
+
+    def whole(stats: Stats) -> tuple[str, None] | None:
+        text = digest(stats)
+        return None if text is None else (text, None)
+
+    return seen(memory, name, look, whole, schemes)[:2]
+
+
+def seen(
+    memory: Memory,
+    name: str,
+    look: Callable[[], Stats],
+    digest: Callable[[Stats], tuple[str, Parts | None] | None],
+    schemes: tuple[str, ...],
+    *,
+    snapshot: bool = False,
+) -> Seen:
+    """What lies still, remembered or digested anew, and the stats it had.
 
     `digest` is called with the stats seen before; it gives None for "not now". After a few tries,
-    a fraction of a second in all, the text is None.
+    a fraction of a second in all, the text is None. `snapshot`: what `digest` gives was one state,
+    whatever moved meanwhile; it is taken, though not remembered.
 
     Raises:
         UnkeyableValue, OSError: what `digest` raised, if nothing had moved meanwhile.
@@ -78,23 +107,25 @@ def steady(
             time.sleep(pause_seconds)
         began_ns = time.time_ns()
         before = look()
-        text = _recall(memory, name, before, schemes)
-        if text is not None:
-            return text, before
+        known = _recall(memory, name, before, schemes)
+        if known is not None:
+            return known
         age_ns = began_ns - _youngest_ns(before)
         if 0 <= age_ns < _TICK_NS:
             time.sleep((_TICK_NS - age_ns) / 1e9)
         try:
-            text = digest(before)
+            found = digest(before)
         except (UnkeyableValue, OSError):
             if look() == before:
                 raise
             continue  # half of it was new: what was seen says nothing
-        if text is not None and look() == before:
-            if settled(before, began_ns):
-                memory[name] = {"stat": _plain(before), "identity": text}
-            return text, before
-    return None, before
+        still = look() == before
+        if found is not None and (still or snapshot):
+            text, parts = found
+            if still and settled(before, began_ns):
+                _remember(memory, name, Seen(text, before, parts))
+            return Seen(text, before, parts)
+    return Seen(None, before)
 
 
 def settled(stats: Stats, began_ns: int) -> bool:
@@ -107,14 +138,31 @@ def printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _recall(memory: Memory, name: str, stats: Stats, schemes: tuple[str, ...]) -> str | None:
+def _remember(memory: Memory, name: str, found: Seen) -> None:
+    learnt: dict[str, Any] = {"stat": _plain(found.stats), "identity": found.text}
+    if found.parts is not None and len(found.parts) <= MAX_PARTS:
+        learnt["parts"] = {part: list(of) for part, of in found.parts.items()}
+    memory[name] = learnt
+
+
+def _recall(memory: Memory, name: str, stats: Stats, schemes: tuple[str, ...]) -> Seen | None:
     found = memory.get(name)
     if not isinstance(found, dict) or found.get("stat") != _plain(stats):
         return None
     text = found.get("identity")
     if isinstance(text, str) and text.startswith(schemes) and _TEXT.fullmatch(text):
-        return text
+        return Seen(text, stats, _recalled_parts(found.get("parts")))
     return None
+
+
+def _recalled_parts(parts: Any) -> Parts | None:
+    """Garbled, they are none: they explain, and decide nothing."""
+    if not isinstance(parts, dict):
+        return None
+    for part in parts.values():
+        if not isinstance(part, list) or [type(x) for x in part] != [int, str]:
+            return None
+    return {name: Part(*part) for name, part in parts.items()}
 
 
 def _youngest_ns(stats: Stats) -> int:

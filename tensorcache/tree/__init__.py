@@ -15,7 +15,7 @@ from tensorcache.tree.split import (
     split,
     steps_of,
 )
-from tensorcache.tree.value import Path, Root, pack, refuse, unpack, unpack_rows
+from tensorcache.tree.value import Path, Root, pack, pack_rows, refuse, unpack, unpack_rows
 
 __all__ = [
     "Field",
@@ -28,6 +28,7 @@ __all__ = [
     "collector_paused",
     "collector_spared",
     "pack",
+    "pack_rows",
     "refuse",
     "split",
     "steps_of",

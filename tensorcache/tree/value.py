@@ -239,6 +239,18 @@ def pack(value: Any) -> bytes:
     return packed
 
 
+def pack_rows(rows: list[Any], written: Callable[[Any], bytes]) -> memoryview:
+    """Rows of plain values as msgpack, end to end: the same bytes however they are parted.
+
+    Tuples count as lists. What msgpack lacks becomes ext 0 around what `written` says of it.
+    """
+    packed = msgpack.packb(
+        rows, use_bin_type=True, default=lambda value: msgpack.ExtType(0, written(value))
+    )
+    header_bytes = 1 if len(rows) < 16 else 3 if len(rows) < 1 << 16 else 5
+    return memoryview(packed)[header_bytes:]
+
+
 def pack_plain(values: list[Any], depth: int) -> list[bytes] | None:
     """Each value (all at `depth`) packed, where msgpack takes all of them as they are; else None.
 

@@ -1,0 +1,88 @@
+"""How far long work has come, for whoever waits for it: a bar on a terminal, else lines of the log.
+
+Rules of this room: nothing is said of work that ends within half a second; rich is imported when a
+bar is first drawn, never before. It draws from the thread that works, for a thread of its own would
+not survive a fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+PATIENCE_SECONDS = 0.5
+LINE_SECONDS = 10.0
+DRAW_SECONDS = 0.1
+_log = logging.getLogger("tensorcache")
+
+
+@contextmanager
+def progress(doing: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    """Tell of work; the function that it gives takes how many units were done since.
+
+    Args:
+        doing: what is done, as in "reading league.sqlite".
+        total: how many units there are in all; None where nobody knows.
+        unit: "bytes" or "rows".
+    """
+    shown = _Shown(doing, total, unit)
+    try:
+        yield shown.advance
+    finally:
+        shown.end()
+
+
+class _Shown:
+    def __init__(self, doing: str, total: int | None, unit: str) -> None:
+        self._doing, self._total, self._unit = doing, total, unit
+        self._done = 0
+        self._due = time.monotonic() + PATIENCE_SECONDS
+        self._bar: Any = None
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now < self._due:
+            return
+        if _at_a_terminal():
+            self._due = now + DRAW_SECONDS
+            self._bar = self._bar or _begun_bar(self._doing, self._total, self._unit)
+            self._bar.update(self._bar.task_ids[0], completed=self._done)
+            self._bar.refresh()
+        else:
+            self._due = now + LINE_SECONDS
+            part = f" of {self._total:,}" if self._total else ""
+            _log.info("%s: %s%s %s", self._doing, f"{self._done:,}", part, self._unit)
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _at_a_terminal() -> bool:
+    stream = sys.stderr  # None or closed in what runs without a console
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _begun_bar(doing: str, total: int | None, unit: str) -> Any:
+    from rich import progress as rich_bar  # 0.1 s, which only long work at a terminal spends
+    from rich.console import Console  # the same
+
+    in_bytes = unit == "bytes"
+    rows = rich_bar.TextColumn("{task.completed:,} rows")
+    bar = rich_bar.Progress(
+        rich_bar.TextColumn("{task.description}", markup=False),
+        rich_bar.BarColumn(),
+        rich_bar.DownloadColumn() if in_bytes else rows,
+        rich_bar.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+    )
+    bar.add_task(doing, total=total)
+    bar.start()
+    return bar
