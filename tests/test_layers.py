@@ -54,16 +54,17 @@ HEAVY_LIBRARIES = set("sqlalchemy alembic sqlite3 pandas typer rich duckdb yaml"
 MAY_BE_HEAVY = HEAVY_ROOMS | {"cli", "migrations"}
 
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-UNSAFE_CALLS = set("eval exec torch.load torch.save yaml.unsafe_load np.load numpy.load".split())
-UNSAFE_CALLS |= {"pd.read_pickle", "pandas.read_pickle"}
-WORDS_OF_THE_CONSUMER = set(
-    "team teams season seasons nba league player players roster playoff playoffs conference "
-    "listmle".split()
+UNSAFE_CALLS = set(
+    "eval exec torch.load torch.save yaml.unsafe_load np.load numpy.load "
+    "pd.read_pickle pandas.read_pickle".split()
 )
+WORDS_OF_THE_CONSUMER = set(
+    "team teams season seasons nba league player players roster playoff playoffs conference".split()
+) | {"listmle"}
 WORDS_NOT_USED = set("store manager handler helper utils artifact blob record chunk".split())
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-LIBRARY_LINES, FILE_LINES, FUNCTION_LINES = 7800, 400, 50  # the first in lines of code
+LIBRARY_LINES, FILE_LINES, FUNCTION_LINES = 8600, 400, 50  # the first in lines of code
 
 
 class Import(NamedTuple):
