@@ -139,8 +139,7 @@ def floor(room):
 def lines_of(function):
     """Lines of a function, its docstring not counted."""
     first = function.body[0]
-    has_docstring = ast.get_docstring(function) is not None
-    docstring = first.end_lineno - first.lineno + 1 if has_docstring else 0
+    docstring = first.end_lineno - first.lineno + 1 if ast.get_docstring(function) else 0
     return function.end_lineno - function.lineno + 1 - docstring
 
 

@@ -116,7 +116,7 @@ def test_views_queries_and_other_schemas_may_be_named(url):
         identity(url, tables=["gone"])
     with pytest.raises(UnkeyableValue, match='column "gone" does not exist'):
         identity(url, queries={"q": "SELECT gone FROM game"})
-    with pytest.raises(UnkeyableValue, match=r"syntax error at or near .DELETE"):
+    with pytest.raises(UnkeyableValue, match="syntax error at or near"):
         identity(url, queries={"q": "DELETE FROM game RETURNING id"})
     with pytest.raises(UnkeyableValue, match=r"holds a datetime\.timedelta, .* casts it to text"):
         identity(url, queries={"q": "SELECT s FROM game"})

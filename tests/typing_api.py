@@ -38,6 +38,8 @@ def building(cache: Cache, inputs: Mapping[str, object]) -> Entry:
         version=tensorcache.code_version(build, "json"),
         sources={
             "db": tensorcache.database(Path("league.sqlite"), level="bytes"),
+            "rows": tensorcache.database("postgresql://host/league", tables=["games"]),
+            "asked": tensorcache.database("x.duckdb", queries={"a": "SELECT 1"}),
             "logs": tensorcache.files("logs/*.parquet", Path("more")),
             "weights": tensorcache.value(torch.zeros(3)),
         },
