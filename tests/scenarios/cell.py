@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from databases import kill, writer
+
 from scenarios.contents import contents_now
 
 TABLES = ("t",)  # what the column `named` names
@@ -23,8 +24,7 @@ SCHEMA = (
     "CREATE TABLE t(a INTEGER PRIMARY KEY, b)",
     "CREATE TABLE other(a INTEGER PRIMARY KEY, b)",
     "CREATE INDEX t_by_b ON t(b)",
-    "INSERT INTO t(b) WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i + 1 FROM n WHERE i < 300) "
-    "SELECT 'row ' || i FROM n",
+    "INSERT INTO t(b) VALUES " + ", ".join(f"('row {i}')" for i in range(1, 301)),
     "DELETE FROM t WHERE a % 3 = 0",  # so that VACUUM has something to do
     "INSERT INTO other(b) VALUES (1), (NULL), ('text')",
 )
@@ -46,7 +46,7 @@ class Cell:
     def __init__(self, path, level, build, start):
         self.path, self.level = str(path), level
         self._build, self._start = build, start
-        self.before = set()  # what was found
+        self.found = set()  # every value so far
         self.alive = []
 
     @property
@@ -58,14 +58,12 @@ class Cell:
         self._start = start
 
     def ask(self):
-        inputs = repr({"cell": f"{os.path.dirname(self.path)}"})
         source = (self.path, self.level, TABLES)
-        self._start.ask(inputs, source, self._build)
+        self._start.ask(os.path.dirname(self.path), source=source, build=self._build)
 
     def hear(self):
         answer = self._start.hear()
-        self.before.add(answer.get("value"))
-        self.last = answer
+        self.found.add(answer.get("value"))
         return answer
 
     def start(self):
@@ -213,9 +211,10 @@ def replaced(how):
 
 
 def backed_up(path, new):
-    with contextlib.closing(sqlite3.connect(path)) as old, contextlib.closing(
-        sqlite3.connect(new)
-    ) as db:
+    with (
+        contextlib.closing(sqlite3.connect(path)) as old,
+        contextlib.closing(sqlite3.connect(new)) as db,
+    ):
         old.backup(db)
 
 

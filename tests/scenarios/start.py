@@ -26,10 +26,11 @@ class Start:
     """The pipes to one such process."""
 
     def __init__(self, root, cwd=None, **environment):
+        self.root = os.path.abspath(root)
         inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         environment["PYTHONPATH"] = os.pathsep.join([PATH, *inherited])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "scenarios.start", os.path.abspath(root)],
+            [sys.executable, "-m", "scenarios.start", self.root],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -38,9 +39,19 @@ class Start:
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
 
-    def ask(self, inputs="{}", source=None, build="reads", config=None):
-        """Ask, without waiting: inputs as an expression, a source as (path, level, tables)."""
-        question = {"inputs": inputs, "source": source, "build": build, "config": config}
+    def ask(self, row, inputs="{}", source=None, build="reads", config=None):
+        """Ask, without waiting, for what no other row asks for.
+
+        Inputs are an expression, or a config of script 3, as files and settings; a source is
+        (path, level, tables).
+        """
+        question = {
+            "row": row,
+            "inputs": inputs,
+            "source": source and [str(source[0]), *source[1:]],
+            "build": build,
+            "config": config and [list(map(str, part)) for part in config],
+        }
         print(json.dumps(question), file=self._process.stdin, flush=True)
 
     def hear(self):
@@ -87,12 +98,13 @@ def main():
             print(json.dumps(answer), flush=True)
 
 
-def answered(cache, inputs, source, build, config):
+def answered(cache, row, inputs, source, build, config):
     import tensorcache
 
     sources = {}
     try:
         given = evaluated(inputs) if config is None else inputs_of(config)
+        given["row"] = row
         if source is not None:
             sources["db"] = database(*source)
         entry = cache.get_or_build(
@@ -119,7 +131,7 @@ def evaluated(inputs):
 
     import numpy as np
 
-    names = {"dt": dt, "Decimal": Decimal, "np": np, "Path": Path, "enum": enum}
+    names = {"__name__": "row", "dt": dt, "Decimal": Decimal, "np": np, "Path": Path, "enum": enum}
     return eval(inputs, names)
 
 
