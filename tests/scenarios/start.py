@@ -16,6 +16,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 REPO = Path(__file__).parents[2]
@@ -23,12 +24,13 @@ PATH = os.pathsep.join(map(str, (REPO, REPO / "tests", REPO / "scripts")))
 
 
 class Start:
-    """The pipes to one such process."""
+    """The pipes to one such process; threads that ask wait for their turn."""
 
     def __init__(self, root, cwd=None, **environment):
         self.root = os.path.abspath(root)
         inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         environment["PYTHONPATH"] = os.pathsep.join([PATH, *inherited])
+        self._turn = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scenarios.start", self.root],
             stdin=subprocess.PIPE,
@@ -52,11 +54,13 @@ class Start:
             "build": build,
             "config": config and [list(map(str, part)) for part in config],
         }
+        self._turn.acquire()
         print(json.dumps(question), file=self._process.stdin, flush=True)
 
     def hear(self):
         """The answer: hit, published, why, value; or refused."""
         line = self._process.stdout.readline()
+        self._turn.release()
         assert line, "the start has died"
         answer = json.loads(line)
         assert "failed" not in answer, answer["failed"]
