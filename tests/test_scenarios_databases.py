@@ -13,6 +13,7 @@ import importlib.util
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,22 +45,28 @@ def lacking(mode, level):
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory, starts):
     """What the second start found, by row and level."""
-    cells = cells_in(tmp_path_factory.mktemp("databases"), starts[0])
+    cells = cells_in(tmp_path_factory.mktemp("databases"))
     time.sleep(2.1)  # what is younger is not remembered
-    found = {}
-    for (row, level), cell in cells.items():
-        try:
-            found[row.name, level] = outcome(row, cell, *starts)
-        except Exception as error:  # noqa: BLE001 - the test of this cell fails, not all of them
-            found[row.name, level] = repr(error)
-        finally:
-            cell.end()
-    return found
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(lambda one: outcome_or_error(*one, *starts), cells)
+        return {
+            (row.name, cell.level): word for (row, cell), word in zip(cells, found, strict=True)
+        }
 
 
-def cells_in(directory, start):
+def outcome_or_error(row, cell, first, second):
+    """Its outcome; an error is the failure of the test of this cell, not of all."""
+    try:
+        return outcome(row, cell, first, second)
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        return repr(error)
+    finally:
+        cell.end()
+
+
+def cells_in(directory):
     """A database for every level of every row."""
-    made, cells = {}, {}
+    made, cells = {}, []
     for number, (row, level) in enumerate(CELLS):
         if lacking(row.mode, level):
             continue
@@ -70,13 +77,14 @@ def cells_in(directory, start):
             make(str(made[row.mode] / name), row.mode)
         place = directory / str(number)
         shutil.copytree(made[row.mode], place)
-        cells[row, level] = Cell(place / name, level, row.build, start)
+        cells.append((row, Cell(place / name, level, row.build)))
     return cells
 
 
 def outcome(row, cell, first, second):
     """What the second start finds; whatever it finds must be what is there."""
     writes = row.build.startswith("INSERT")
+    cell.starts_in(first)
     answer = cell.start()
     assert not answer["hit"]
     assert writes or answer["value"] == cell.now()

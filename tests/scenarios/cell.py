@@ -43,9 +43,9 @@ EXIT_DUCKDB = EXIT.replace("sqlite3, ", "duckdb, ").replace(
 class Cell:
     """A database at `path` that is asked for at one level, and the processes that hold it."""
 
-    def __init__(self, path, level, build, start):
+    def __init__(self, path, level="bytes", build="reads"):
         self.path, self.level = str(path), level
-        self._build, self._start = build, start
+        self._build = build
         self.found = set()  # every value so far
         self.alive = []
 
@@ -54,7 +54,7 @@ class Cell:
         return TABLES if self.level == "named" else None
 
     def starts_in(self, start):
-        """Who starts next: another process."""
+        """Which process starts from now on."""
         self._start = start
 
     def ask(self):
@@ -93,7 +93,7 @@ def made(path, mode="delete", *statements):
 def made_with_wal(path):
     """The last writer died: its commit lies in the -wal."""
     made(path, "wal")
-    killed("INSERT INTO t(b) VALUES ('in the wal')")(Cell(path, "bytes", "reads", None))
+    killed("INSERT INTO t(b) VALUES ('in the wal')")(Cell(path))
 
 
 def made_by_duckdb(path):
@@ -253,7 +253,7 @@ def within_a_tick(cell):
         for path in edited:
             shutil.copyfile(cell.path, path)
             edit = f"UPDATE t SET b = '{path[-3:]} {attempt:03}' WHERE a = 2"
-            sql(edit)(Cell(path, "bytes", "reads", None))
+            sql(edit)(Cell(path))
         one, two = (Path(path).read_bytes() for path in edited)
         with open(cell.path, "r+b", buffering=0) as file:
             began = time.perf_counter()

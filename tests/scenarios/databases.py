@@ -169,6 +169,6 @@ def make(path, mode):
         do.made_by_duckdb(path)
         if mode == "duckdb wal":
             wal = exits("INSERT INTO t VALUES (1000, 'in the wal')", code=do.EXIT_DUCKDB)
-            wal(Cell(path, "bytes", "reads", None))
+            wal(Cell(path))
     else:
         do.made(path, mode)
