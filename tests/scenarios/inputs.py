@@ -118,9 +118,8 @@ PLACES = (
     Place("another process", {}),
     Place("PYTHONHASHSEED=0", {"PYTHONHASHSEED": "0"}),
     Place("PYTHONHASHSEED=12345", {"PYTHONHASHSEED": "12345"}),
-    Place(
-        "LC_ALL=C, no UTF-8 mode", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    ),
+    Place("LC_ALL=C", {"LC_ALL": "C"}),
+    Place("LC_ALL=C, ASCII only", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
     Place("LC_ALL=C.UTF-8", {"LC_ALL": "C.UTF-8"}),
     Place("LC_ALL=de_DE.UTF-8", {"LC_ALL": "de_DE.UTF-8"}, locale="de_DE.utf8"),
     Place("LC_ALL=tr_TR.UTF-8", {"LC_ALL": "tr_TR.UTF-8"}, locale="tr_TR.utf8"),
