@@ -10,7 +10,7 @@ raw := data/raw
 db := data/processed/league.sqlite
 cache := data/processed/batch_cache
 
-.PHONY: help venv run test quick bench bench-quick lint format docs wheel clean
+.PHONY: help venv run test soak quick bench bench-quick lint format docs wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ run: venv ## league -> database -> two trials of script 3 -> what the cache hold
 
 test: lint ## lint, then every test
 	$(python) -m pytest
+
+soak: venv ## a million random inputs: no two share a key (10 minutes)
+	$(python) tests/soak_keys.py
 
 quick: venv ## the tests that take no time
 	$(python) -m pytest -m "not slow"

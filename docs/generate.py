@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: `docs/cli.md` and `docs/schema.md`.
+"""Write the pages that follow from the code: `docs/cli.md`, `schema.md` and `scenarios.md`.
 
     python docs/generate.py            # write them
     python docs/generate.py --check    # exit 1 if they are not what would be written
@@ -20,6 +20,8 @@ from tensorcache import schema
 from tensorcache.cli import app
 
 DOCS = Path(__file__).parent
+REPO = DOCS.parent
+sys.path += [str(REPO / "tests"), str(REPO / "scripts")]  # whose tables one page shows
 WIDTH = 88
 
 TABLES = {
@@ -196,7 +198,14 @@ entry lacks is NULL. A view has at most {schema.MAX_INPUT_COLUMNS} inputs.
 """  # noqa: S608 - prose, and nobody runs it
 
 
-PAGES = {"cli.md": cli_page, "schema.md": schema_page}
+def scenarios_page() -> str:
+    """What the next start finds, by what was done before it."""
+    from scenarios.page import page  # the tests' own tables
+
+    return page()
+
+
+PAGES = {"cli.md": cli_page, "scenarios.md": scenarios_page, "schema.md": schema_page}
 
 
 def main() -> int:

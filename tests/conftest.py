@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 from roots import place, shm, small_disk
+from scenarios.start import Start
 from small_league import altered_db, league_db
 
 import tensorcache
@@ -28,3 +30,16 @@ def cache(root):
     with tensorcache.open(root) as cache:
         yield cache
         assert cache.verify(deep=True) == []
+
+
+@pytest.fixture(scope="session")
+def starts():
+    """Two processes of the scenario matrix; their cache must be whole in the end."""
+    within = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # there fsync costs nothing
+    with tempfile.TemporaryDirectory(dir=within) as directory:
+        both = [Start(os.path.join(directory, "cache")) for _ in range(2)]
+        yield both
+        for start in both:
+            start.close()
+        with tensorcache.open(both[0].root) as cache:
+            assert cache.verify(deep=True) == []

@@ -230,6 +230,20 @@ def test_stat_level_says_what_it_saw_and_not_more(tmp_path):
     assert identity_of(path, level="stat").text != first.text
 
 
+def test_stat_level_stands_while_root_reads_a_wal(tmp_path):
+    """SQLite, run by root, sets the owner of a -wal that it opens: its ctime, and nothing else."""
+    path = str(tmp_path / "league.sqlite")
+    connection = with_unseen_commits(path)
+    before, ctime = identity_of(path, level="stat").text, os.stat(f"{path}-wal").st_ctime_ns
+
+    time.sleep(0.02)
+    os.chown(f"{path}-wal", os.geteuid(), os.getegid())
+
+    assert os.stat(f"{path}-wal").st_ctime_ns > ctime
+    assert identity_of(path, level="stat").text == before
+    connection.close()
+
+
 def test_settled_database_is_remembered_and_a_young_one_is_not(tmp_path):
     path = str(tmp_path / "league.sqlite")
     connection = with_unseen_commits(path)
