@@ -45,7 +45,7 @@ OWNERS = {
     "pandas": {"cache"},
     "typer": {"cli"},
     "rich": {"cli", "progress"},
-    "yaml": {"cli"},  # for people who ask by the file that they have; never needed
+    "yaml": {"cli"},  # people ask by the file that they have; never needed
 }
 # A hit needs none of these: imported where they are needed, with the reason on the line, and at
 # the top of a file only by one another.
@@ -54,13 +54,12 @@ HEAVY_LIBRARIES = set("sqlalchemy alembic sqlite3 pandas typer rich duckdb yaml"
 MAY_BE_HEAVY = HEAVY_ROOMS | {"cli", "migrations"}
 
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-UNSAFE_CALLS = set(
-    "eval exec torch.load torch.save yaml.unsafe_load np.load numpy.load "
-    "pd.read_pickle pandas.read_pickle".split()
-)
+UNSAFE_CALLS = set("eval exec torch.load torch.save yaml.unsafe_load np.load numpy.load".split())
+UNSAFE_CALLS |= {"pd.read_pickle", "pandas.read_pickle"}
 WORDS_OF_THE_CONSUMER = set(
-    "team teams season seasons nba league player players roster playoff playoffs conference".split()
-) | {"listmle"}
+    "team teams season seasons nba league player players roster playoff playoffs conference "
+    "listmle".split()
+)
 WORDS_NOT_USED = set("store manager handler helper utils artifact blob record chunk".split())
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -329,9 +328,7 @@ def code_lines(path):
 
 
 def test_the_library_stays_small():
-    lines = sum(map(code_lines, python_files("tensorcache")))
-
-    assert lines <= LIBRARY_LINES
+    assert sum(map(code_lines, python_files("tensorcache"))) <= LIBRARY_LINES
 
 
 def test_no_file_outgrows_its_word():
