@@ -57,9 +57,13 @@ class Cell:
         """Which process starts from now on."""
         self._start = start
 
-    def ask(self):
-        source = (self.path, self.level, TABLES)
-        self._start.ask(os.path.dirname(self.path), source=source, build=self._build)
+    def ask(self, at_its_turn=int):
+        self._start.ask(
+            os.path.dirname(self.path),
+            source=(self.path, self.level, TABLES),
+            build=self._build,
+            at_its_turn=at_its_turn,
+        )
 
     def hear(self):
         answer = self._start.hear()
@@ -256,14 +260,18 @@ def within_a_tick(cell):
             sql(edit)(Cell(path))
         one, two = (Path(path).read_bytes() for path in edited)
         with open(cell.path, "r+b", buffering=0) as file:
-            began = time.perf_counter()
-            file.write(one)
-            cell.ask()
+            began = []
+
+            def edit(file=file, image=one, began=began):
+                began.append(time.perf_counter())
+                file.write(image)
+
+            cell.ask(edit)
             file.seek(0)
             file.write(two)
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - began[0]
         cell.hear()
-        if seconds < 0.001:
+        if seconds < 0.004:  # a tick of most kernels; a start reads only what is 15 ms old
             shutil.copyfile(edited[0], cell.path)
             return
     raise AssertionError("no two edits were fast enough")

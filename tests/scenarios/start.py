@@ -41,11 +41,11 @@ class Start:
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
 
-    def ask(self, row, inputs="{}", source=None, build="reads", config=None):
+    def ask(self, row, inputs="{}", source=None, build="reads", config=None, at_its_turn=int):
         """Ask, without waiting, for what no other row asks for.
 
         Inputs are an expression, or a config of script 3, as files and settings; a source is
-        (path, level, tables).
+        (path, level, tables). `at_its_turn` is called when nothing but asking is left to do.
         """
         question = {
             "row": row,
@@ -55,6 +55,7 @@ class Start:
             "config": config and [list(map(str, part)) for part in config],
         }
         self._turn.acquire()
+        at_its_turn()
         print(json.dumps(question), file=self._process.stdin, flush=True)
 
     def hear(self):
@@ -120,7 +121,7 @@ def answered(cache, row, inputs, source, build, config):
         )
     except (tensorcache.TensorCacheError, BadConfig) as error:
         return {"refused": str(error)}
-    value = entry["value"]
+    value = None if build == "never" else entry["value"]  # which imports torch
     return {"hit": entry.hit, "published": entry.published, "why": entry.why, "value": value}
 
 
