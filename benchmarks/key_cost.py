@@ -1,57 +1,94 @@
-"""What a hit pays for its key: the version of code, the identity of a database, the key itself.
+"""What a hit pays for its key: the version of the code, the identity of a database, the key itself.
 
-    python benchmarks/key_cost.py [MODULES] [DATABASE]
+    python benchmarks/key_cost.py [--folder DIR] [--megabytes 200 2000] [--modules 30]
 
-Makes a project of MODULES modules (30), each importing the next, and asks for the same key 50
-times in one process, as an unchanged project. Prints the median and the worst in milliseconds, the
-first ask, which parses, and how many modules were imported for it.
+For a SQLite database of each size and a project of so many modules, made in a folder that is
+removed again: the first digest of the database (wall clock and CPU, and what it adds to the peak of
+memory), then on a hit the version of the code alone, and the whole key. Each is taken in a process
+of its own, after imports.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import json
+import os
+import resource
+import shutil
+import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import tensorcache
-from tensorcache import disk
-from tensorcache.source import version_of
-
-ASKS = 50
-SETTLED_SECONDS = 2.1  # before that nothing is remembered of what was just written
+REPO = Path(__file__).parents[1]
+ROUNDS = 9
+SETTLED_SECONDS = 2.5  # what is younger is not remembered
+HEAD = (
+    "database, first digest s, CPU s, GB/s, memory MB, code version on a hit ms, "
+    "key on a hit ms, worst ms"
+).split(", ")
 
 
 def main():
-    modules = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    sources = {"db": tensorcache.database(sys.argv[2])} if len(sys.argv) > 2 else {}
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder, "project")
-        write(project, modules)
-        sys.path.insert(0, str(project))
-        time.sleep(SETTLED_SECONDS)
-        version = tensorcache.code_version("timed.m0", depends_on=["torch"])
-        with tensorcache.open(Path(folder, "cache")) as cache:
-            memory = disk.Memory(disk.Root(cache.root), write=True)
-            before = set(sys.modules)
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--folder", help="where there is room for the largest twice over")
+    options.add_argument("--megabytes", type=int, nargs="+", default=[200, 2000])
+    options.add_argument("--modules", type=int, default=30)
+    options.add_argument("--once", nargs=2, help=argparse.SUPPRESS)
+    asked = options.parse_args()
+    if asked.once:
+        print(json.dumps(once(*asked.once)))
+        return
+    print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
+    for megabytes in asked.megabytes:
+        with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+            need = 3 * megabytes << 19  # half as much again
+            if shutil.disk_usage(folder).free < max(need, 3 << 30):
+                raise SystemExit(f"{folder}: less than {need >> 20} MB and 3 GB are free there")
+            print(row(Path(folder), megabytes, asked.modules), flush=True)
 
-            def ask():
-                return cache.key({"n": 1}, version=version, sources=sources, namespace="t.cost")
 
-            say("key, first ask", [seconds_of(ask)])
-            say(
-                "code version alone", [seconds_of(version_of, version, memory) for _ in range(ASKS)]
-            )
-            say("whole key", [seconds_of(ask) for _ in range(ASKS)])
-            parts = version_of(version, memory).parts
-        imported = [
-            name for name in set(sys.modules) - before if name.startswith(("timed", "torch"))
-        ]
-        print(f"{len(parts)} parts; {len(imported)} of them imported")
+def row(folder, megabytes, modules):
+    """One size, as a line of the table."""
+    database = folder / "league.sqlite"
+    fill(database, megabytes)
+    write(folder / "project", modules)
+    time.sleep(SETTLED_SECONDS)
+    first = in_a_process(folder, "database")
+    in_a_process(folder, "all")  # reads the code
+    hits = [in_a_process(folder, "all") for _ in range(ROUNDS)]
+    seconds = [1e3 * one["seconds"] for one in hits]
+    size = database.stat().st_size
+    cells = [
+        f"{size / 1e6:,.0f} MB",
+        f"{first['seconds']:.2f}",
+        f"{first['cpu']:.2f}",
+        f"{size / first['seconds'] / 1e9:.2f}",
+        f"{first['megabytes']:.0f}",
+        f"{1e3 * statistics.median(one['code'] for one in hits):.2f}",
+        f"{statistics.median(seconds):.2f}",
+        f"{max(seconds):.2f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def fill(path, megabytes):
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("CREATE TABLE games(id INTEGER PRIMARY KEY, box BLOB)")
+        for _ in range(megabytes // 4):
+            boxes = ((os.urandom(4000),) for _ in range(1000))
+            db.executemany("INSERT INTO games(box) VALUES (?)", boxes)
+            db.commit()
 
 
 def write(project, modules):
+    """A package of modules, each importing the next."""
     body = "\n".join(f"def f{n}(x, y={n}):\n    return [x + {n}, y * {n}]\n" for n in range(40))
     (project / "timed").mkdir(parents=True)
     for n in range(modules):
@@ -59,15 +96,44 @@ def write(project, modules):
         (project / "timed" / f"m{n}.py").write_text(f"import json\nimport torch\n{following}{body}")
 
 
-def seconds_of(do, *args):
-    started = time.perf_counter()
-    do(*args)
-    return time.perf_counter() - started
+def in_a_process(folder, what):
+    answer = subprocess.run(
+        [sys.executable, __file__, "--once", folder, what],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (REPO, folder / "project")))},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(answer.stdout)
 
 
-def say(what, seconds):
-    median, worst = 1e3 * statistics.median(seconds), 1e3 * max(seconds)
-    print(f"{what}: {median:.2f} ms, worst {worst:.2f} ms of {len(seconds)}")
+def once(folder, what):
+    """Seconds of one key, and the megabytes that it added to the peak."""
+    import tensorcache
+    from tensorcache import disk
+    from tensorcache.source import version_of
+
+    version = "1"
+    if what == "all":
+        version = tensorcache.code_version("timed.m0", depends_on=["torch"])
+    with tensorcache.open(f"{folder}/cache") as cache:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        started, cpu = time.perf_counter(), time.process_time()
+        cache.key(
+            {"rolling_windows": [10, 30], "n_folds": 5, "listmle_target": "final_rank"},
+            version=version,
+            sources={"db": tensorcache.database(f"{folder}/league.sqlite")},
+            namespace="model_a.batches",
+        )
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = disk.Memory(disk.Root(cache.root), write=False)
+        started = time.perf_counter()
+        version_of(version, memory)
+        code = time.perf_counter() - started
+    imported = [name for name in sys.modules if name.startswith(("timed", "torch"))]
+    assert not imported, imported
+    return {"seconds": seconds, "cpu": cpu, "megabytes": (after - before) / 1024, "code": code}
 
 
 if __name__ == "__main__":

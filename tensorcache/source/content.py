@@ -24,7 +24,7 @@ from tensorcache.manifest import Part, Parts
 from tensorcache.progress import progress
 from tensorcache.source.memory import MAX_PARTS, Memory, Stats, printable, stat_of, steady
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 1 << 20  # at once, so that it is still at hand for the second look
 LOCK_BYTE = 1 << 30  # the page of a SQLite database with this byte holds locks, no data
 SQLITE_MAGIC = b"SQLite format 3\x00"
 DUCKDB_MAGIC = b"DUCK"  # at offset 8
