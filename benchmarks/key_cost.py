@@ -109,6 +109,9 @@ def in_a_process(folder, what):
 
 def once(folder, what):
     """Seconds of one key, and the megabytes that it added to the peak."""
+    import numpy as np  # noqa: F401 - as whoever has imported torch
+    import xxhash  # noqa: F401
+
     import tensorcache
     from tensorcache import disk
     from tensorcache.source import version_of
