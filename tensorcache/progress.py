@@ -42,17 +42,15 @@ class _Shown:
         self._done = 0
         self._due = time.monotonic() + PATIENCE_SECONDS
         self._bar: Any = None
+        self._draws = True
 
     def advance(self, count: int) -> None:
         self._done += count
         now = time.monotonic()
         if now < self._due:
             return
-        if _at_a_terminal():
+        if self._draws and self._safely(self._draw):
             self._due = now + DRAW_SECONDS
-            self._bar = self._bar or _begun_bar(self._doing, self._total, self._unit)
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
-            self._bar.refresh()
         else:
             self._due = now + LINE_SECONDS
             part = f" of {self._total:,}" if self._total else ""
@@ -60,12 +58,25 @@ class _Shown:
 
     def end(self) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._safely(self._bar.stop)
 
+    def _draw(self) -> None:
+        if not sys.stderr.isatty():
+            raise ValueError("nobody looks")
+        self._bar = self._bar or _begun_bar(self._doing, self._total, self._unit)
+        self._bar.update(self._bar.task_ids[0], completed=self._done)
+        self._bar.refresh()
 
-def _at_a_terminal() -> bool:
-    stream = sys.stderr  # None or closed in what runs without a console
-    return stream is not None and not stream.closed and stream.isatty()
+    def _safely(self, do: Callable[[], object]) -> bool:
+        """Whether it was drawn; what cannot be is no fault of the work, and not tried again.
+
+        stderr may be no terminal, or one that went away, or whatever a program has put there.
+        """
+        try:
+            do()
+        except Exception:  # noqa: BLE001 - see above
+            self._draws = False
+        return self._draws
 
 
 def _begun_bar(doing: str, total: int | None, unit: str) -> Any:

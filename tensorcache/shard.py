@@ -16,12 +16,15 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
 from tensorcache.errors import EntryCorrupt
 from tensorcache.manifest import Piece
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 100_000
@@ -124,18 +127,25 @@ def _ahead(sink: Callable[[Any], object], size_bytes: int) -> Iterator[Callable[
     if size_bytes < AHEAD_BYTES:
         yield sink
         return
-    from concurrent.futures import ThreadPoolExecutor  # a hit writes nothing
-
+    try:
+        from concurrent.futures import ThreadPoolExecutor  # a hit writes nothing
+    except RuntimeError:  # the program is at its end, and has never had one
+        yield sink
+        return
     with ThreadPoolExecutor(1) as writer:
-        written = writer.submit(int)
+        under_way: list[Future[object]] = []
 
         def write_out(rows: Any) -> None:
-            nonlocal written
-            written.result()
-            written = writer.submit(sink, rows)  # type: ignore[arg-type]
+            if under_way:
+                under_way.pop().result()
+            try:
+                under_way.append(writer.submit(sink, rows))
+            except RuntimeError:  # no thread can begin: too many, or the program is at its end
+                sink(rows)
 
         yield write_out
-        written.result()
+        if under_way:
+            under_way.pop().result()
 
 
 def _header(columns: Sequence[Column]) -> bytes:

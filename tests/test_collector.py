@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import threading
 import weakref
 
 import pytest
@@ -83,3 +85,37 @@ def test_an_error_leaves_it_as_it_was(aside):
 
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_a_child_that_is_forked_meanwhile_has_a_collector():
+    go_on, paused = threading.Event(), threading.Event()
+
+    def pause():
+        with collector_paused():
+            paused.set()
+            go_on.wait()
+
+    thread = threading.Thread(target=pause)
+    thread.start()
+    paused.wait()
+    child = os.fork()
+    if not child:
+        with collector_paused():  # whose lock no other thread has taken along
+            pass
+        os._exit(0 if gc.isenabled() else 1)
+    go_on.set()
+    thread.join()
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert gc.isenabled()
+
+
+def test_of_two_that_paused_it_the_last_lets_it_go_on():
+    one, other = collector_paused(), collector_paused()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+
+    assert not gc.isenabled()
+    other.__exit__(None, None, None)
+    assert gc.isenabled()

@@ -8,6 +8,7 @@ import torch
 
 from tensorcache.column import memory
 from tensorcache.column.form import array_of, bytes_of
+from tensorcache.errors import UnstorableValue
 
 PLAIN = torch.arange(24, dtype=torch.float32).reshape(4, 6)
 LEAVES = {
@@ -74,3 +75,13 @@ def test_leaves_are_alike_by_all_that_a_column_or_a_caller_could_tell():
     groups = list(memory.alike(leaves).values())
 
     assert groups == [[0, 1], [2], [3], [4], [5]]
+
+
+def test_a_tensor_whose_memory_was_freed_is_refused_and_never_read(cache):
+    freed = torch.ones(4)
+    freed.untyped_storage().resize_(0)
+    key = cache.key({}, version="1", namespace="t.freed")
+
+    with pytest.raises(UnstorableValue, match=r"shape \(4,\) whose memory was freed"):
+        cache.put(key, {"x": freed})
+    assert key not in cache

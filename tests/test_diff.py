@@ -68,7 +68,7 @@ def test_what_differs_is_named_by_section_field_and_element(diff):
         ("metas", "", "list", 1, 5),
         ("oof", "stats", "tensor", 1, 3),  # the batches of `all`
         ("all", "stats", "tensor", 1, 3),
-        ("inner", "long/0", "tensor", 1, 39),
+        ("inner", "long/~0", "tensor", 1, 39),
         ("inner", "short/~0", "tensor", 1, None),
         ("number", "", "value", 1, None),
     ]
@@ -213,3 +213,14 @@ def test_what_is_not_there_cannot_be_compared(cache):
 
     with pytest.raises(tensorcache.EntryMissing, match=key.short):
         cache.diff(key, key)
+
+
+def test_a_position_and_a_key_of_the_same_digit_are_two_fields(diff):
+    def payload(value):
+        lists = [{"a": [torch.full((2,), value)]} for _ in range(20)]
+        return lists + [{"a": {"0": torch.ones(2)}} for _ in range(20)]
+
+    found = diff(payload(1.0), payload(5.0))
+
+    assert not found.equal
+    assert unequal(found) == [("", "a/~0", "tensor", 20, 0)]

@@ -149,8 +149,11 @@ def test_the_key_itself_is_no_answer_and_without_others_there_is_none():
     assert str(explanation) == "no other entry of 'model_a.batches' yet"
 
 
-def test_a_rotten_row_is_passed_over():
-    assert explain(key(), [Candidate("0" * 64, '{"inputs":', 0.0)]).nearest is None
+@pytest.mark.parametrize("rot", ['{"inputs":', "[]", "3", "[" * 9999])
+def test_a_rotten_row_is_passed_over(rot):
+    sound = Candidate(hexed("1"), key().text, 1.0)
+
+    assert explain(key({"n": 2}), [Candidate(hexed("0"), rot, 0.0), sound]).nearest == hexed("1")
 
 
 def hexed(letter):

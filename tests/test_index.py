@@ -13,7 +13,7 @@ from tensorcache import schema
 from tensorcache.errors import (
     EntryCorrupt,
 )
-from tensorcache.index import Index, Use
+from tensorcache.index import Index, Use, rows
 from tensorcache.manifest import Piece
 
 __all__ = ["index", "path"]
@@ -224,6 +224,13 @@ def test_candidates_are_the_newest_of_their_namespace(index):
 
     assert [candidate.created_at for candidate in found] == [NOON + 3, NOON + 2]
     assert '"n":3' in found[0].identity
+
+
+def test_candidates_that_are_long_are_few(index, monkeypatch):
+    index.add([entry_rows({"n": n}, at=NOON + n) for n in range(4)])
+    monkeypatch.setattr(rows, "MOST_COMPARED", 1)
+
+    assert [found.created_at for found in index.candidates("model_a.batches")] == [NOON + 3]
 
 
 def test_holdings_tell_who_holds_what(index):

@@ -1,5 +1,7 @@
 """Long work tells how far it has come: a bar at a terminal, lines of the log elsewhere."""
 
+import errno
+import io
 import logging
 import os
 import pty
@@ -73,11 +75,28 @@ def test_elsewhere_it_is_few_lines_of_the_log():
     assert ran.stdout == "False\n"
 
 
+class GoneTerminal(io.StringIO):
+    """A window that was closed meanwhile: to write there fails."""
+
+    def isatty(self):
+        return True
+
+    def write(self, _):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+class Logger:
+    """What programs put in the place of stderr."""
+
+    def write(self, _): ...
+    def flush(self): ...
+
+
 def test_a_process_without_a_console_works_on(monkeypatch, caplog):
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
-    for stream in (None, open(os.devnull, "w")):  # noqa: SIM115
-        if stream is not None:
-            stream.close()
+    closed = open(os.devnull, "w")  # noqa: SIM115
+    closed.close()
+    for stream in (None, closed, Logger(), GoneTerminal()):
         monkeypatch.setattr(sys, "stderr", stream)
         with (
             caplog.at_level(logging.INFO, "tensorcache"),
@@ -85,4 +104,4 @@ def test_a_process_without_a_console_works_on(monkeypatch, caplog):
         ):
             advance(1234)
 
-    assert caplog.messages == ["reading: 1,234 rows"] * 2
+    assert caplog.messages == ["reading: 1,234 rows"] * 4

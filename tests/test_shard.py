@@ -12,6 +12,7 @@ import torch
 from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import python
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -194,6 +195,34 @@ def test_a_write_that_fails_in_the_other_thread_fails_the_shard(ahead, failing):
         shard.write([turned("a", 5)], sink)
 
     assert written <= failing + 1
+
+
+def test_a_shard_is_written_where_no_thread_can_begin(ahead, monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    data, piece = bytearray(), None
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        piece = shard.write([turned("a", 5)], data.extend)
+
+    assert piece == (blake3(data).hexdigest(), len(data))
+    assert (data, piece) == written([turned("a", 5)])
+
+
+def test_a_shard_is_written_when_the_program_is_at_its_end():
+    code = """
+import threading, time
+from tensorcache import shard
+shard.AHEAD_BYTES = 0
+def late():
+    time.sleep(0.3)
+    data = bytearray()
+    piece = shard.write([shard.Column("a", "U8", (3,), lambda: [memoryview(b"abc")])], data.extend)
+    print(len(data) == piece.size_bytes, flush=True)
+threading.Thread(target=late).start()
+"""
+    assert python(code) == "True\n"
 
 
 def test_a_column_that_fails_while_another_thread_writes_leaves_none_behind(ahead):

@@ -110,9 +110,11 @@ class Questions:
         # In silence: what is wrong here fails the publication too, which says so.
         with contextlib.suppress(OSError, TensorCacheError):
             self.bring_up()
-        with contextlib.suppress(OSError, TensorCacheError):
+        try:
             return str(self._explained(key))
-        return ""
+        except Exception as error:  # noqa: BLE001 - a reason is never a reason to fail
+            _log.debug("no reason for the miss of %s: %r", key.short, error)
+            return ""
 
     def remember(self, asked: Asked) -> None:
         """What a key was made of, for whoever asks why it is a miss."""

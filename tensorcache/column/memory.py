@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from tensorcache.column.form import array_of, bytes_of
+from tensorcache.errors import UnstorableValue
 
 # Not by CDLL, which would let go of the interpreter's lock and wait to have it back.
 _memcmp = ctypes.PyDLL(None).memcmp
@@ -38,22 +39,34 @@ def alike(leaves: Sequence[Any]) -> dict[Traits, list[int]]:
 
 
 def addresses(leaves: Sequence[Any]) -> Sequence[int]:
-    """Where the bytes of leaves lie that are alike; 0 where they do not lie end to end."""
+    """Where the bytes of leaves lie that are alike; 0 where they do not lie end to end.
+
+    Raises:
+        UnstorableValue: the memory of one was freed.
+    """
     like = leaves[0]
     # Zeros that were never made have no address; what is conjugated or negated only when it is
     # read has other bytes than it lies in.
     if type(like) is np.ndarray or not like.is_cpu or like.is_complex():
         return [0] * len(leaves)
     kind = torch.Tensor
+    places = list(map(kind.data_ptr, leaves))
+    if 0 in places and like.nbytes:
+        _refuse_freed(leaves)
     return [
         address if is_contiguous and not is_negated else 0
         for address, is_contiguous, is_negated in zip(
-            map(kind.data_ptr, leaves),
-            map(kind.is_contiguous, leaves),
-            map(kind.is_neg, leaves),
-            strict=True,
+            places, map(kind.is_contiguous, leaves), map(kind.is_neg, leaves), strict=True
         )
     ]
+
+
+def _refuse_freed(leaves: Sequence[Any]) -> None:
+    if any(not leaf.untyped_storage().nbytes() for leaf in leaves):
+        raise UnstorableValue(
+            f"payload: a tensor of shape {tuple(leaves[0].shape)} whose memory was freed "
+            "(resize_(0)) cannot be stored: have it filled before, or leave it out"
+        )
 
 
 def bytes_at(leaf: Any, address: int) -> Any:

@@ -267,7 +267,7 @@ class _List:
     def __init__(self, laid: dict[str, Any], pieces: Pieces) -> None:
         self.laid = laid
         self.length = laid["length"]
-        self.fields = {tuple(map(str, one["steps"])): _Field(one, pieces) for one in laid["fields"]}
+        self.fields = {tuple(one["steps"]): _Field(one, pieces) for one in laid["fields"]}
         # What a number in a skeleton means; an ordinal says only that a tensor is there.
         self.numbers = None if laid["ordinals"] else list(self.fields)
         if laid["document"]:
@@ -297,7 +297,7 @@ class _List:
         return tree.unpack(skeleton, lambda n: _Place(numbers[n] if numbers else ()))
 
 
-class _Place(tuple[str, ...]):
+class _Place(tuple[str | int, ...]):
     """The steps of a field, where its tensor stands in an element."""
 
     __slots__ = ()
@@ -309,7 +309,8 @@ def _compare_lists(old: _List | None, new: _List | None, steps: _Steps) -> Itera
     for name in _names(fields[0], fields[1]):
         before, after = fields[0].get(name), fields[1].get(name)
         differing = list(_differing_tensors(before, after))
-        yield _compared((*steps, *name), "tensor", _text(before), _text(after), differing)
+        at = (step if isinstance(step, str) else f"~{step}" for step in name)
+        yield _compared((*steps, *at), "tensor", _text(before), _text(after), differing)
 
 
 def _text(side: _List | _Field | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,18 +90,18 @@ def explain_inputs(
 
 
 def _inputs_text(candidate: Candidate) -> str:
-    return json.dumps(json.loads(candidate.identity)["inputs"], sort_keys=True)
+    return json.dumps(json.loads(candidate.identity).get("inputs"), sort_keys=True)
 
 
 def _compared(
     new: dict[str, Any], candidates: Sequence[Candidate], fields: Sequence[str]
 ) -> Iterator[tuple[Candidate, tuple[Difference, ...]]]:
     for candidate in candidates:
-        try:
+        old = None
+        with contextlib.suppress(ValueError, RecursionError):
             old = json.loads(candidate.identity)
-        except ValueError:  # a rotten row explains nothing, and is no reason for a miss to fail
-            continue
-        yield candidate, differences(old, new, fields)
+        if isinstance(old, dict):  # a rotten row explains nothing, and is no reason to fail
+            yield candidate, differences(old, new, fields)
 
 
 def _line(found: Sequence[Difference]) -> str:

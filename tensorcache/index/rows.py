@@ -23,6 +23,7 @@ from tensorcache.manifest import ColumnRow, Manifest, Piece
 
 USED = frozenset({"hit", "wait"})  # kinds of event that count as a use of their entry
 _SLICE = 500  # names in one IN (…): far below what any SQLite or PostgreSQL takes
+MOST_COMPARED = 4 << 20  # characters of identity texts
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999
 _LISTED = "key, namespace, version, bytes, created_at, last_used_at, build_seconds, uses, pinned"
 
@@ -160,7 +161,7 @@ class Index(IndexFile):
             return {row.key: row.digest for row in rows}
 
     def candidates(self, namespace: str, limit: int = 1_000) -> list[Candidate]:
-        """The newest entries of `namespace`, newest first."""
+        """The newest entries of `namespace`, newest first; fewer where they are long."""
         entry = schema.entry
         newest = (
             sa.select(*entry.c["key", "identity", "created_at"])
@@ -168,9 +169,14 @@ class Index(IndexFile):
             .order_by(entry.c.created_at.desc())
             .limit(limit)
         )
+        found, left = [], MOST_COMPARED
         with self.reading() as connection:
-            rows = connection.execute(newest).all()
-        return [Candidate(row.key, row.identity, _seconds(row.created_at)) for row in rows]
+            for row in connection.execute(newest):
+                found.append(Candidate(row.key, row.identity, _seconds(row.created_at)))
+                left -= len(row.identity)
+                if left < 0:  # a miss may wait for its reason, but not for long
+                    break
+        return found
 
     def holdings(self) -> Holdings:
         """Everything that retention weighs."""

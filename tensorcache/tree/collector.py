@@ -1,25 +1,58 @@
 """Python's collector, kept away from thousands of small objects that all survive.
 
-Rules of this room: it changes when the collector looks, never what it may collect in the end.
+Rules of this room: it changes when the collector looks, never what it may collect in the end. It
+belongs to the whole process, so the last thread that paused it lets it go on, and a child that was
+forked meanwhile goes on at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import os
+import threading
 from collections.abc import Iterator
+
+
+class _Pauses:
+    """How many have paused it, where it was on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def begin(self) -> bool:
+        with self._lock:
+            counts = self._count > 0 or gc.isenabled()
+            self._count += counts
+            gc.disable()
+            return counts
+
+    def end(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if not self._count:
+                gc.enable()
+
+    def in_child(self) -> None:
+        if self._count:
+            gc.enable()
+        self._lock, self._count = threading.Lock(), 0  # who had them is no more
+
+
+_pauses = _Pauses()
+os.register_at_fork(after_in_child=_pauses.in_child)
 
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
     """For objects that are many and short of life, or few: collecting costs more than the work."""
-    was_enabled = gc.isenabled()
-    gc.disable()
+    counts = _pauses.begin()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        if counts:
+            _pauses.end()
 
 
 @contextlib.contextmanager
@@ -30,12 +63,11 @@ def collector_spared() -> Iterator[None]:
     make. `freeze` and `unfreeze` move all that is young, without a look at any. What is garbage by
     now is collected first, so that it is not moved along; what a program has frozen stays so.
     """
-    if not gc.isenabled() or gc.get_freeze_count():
-        with collector_paused():
-            yield
-        return
-    gc.collect(1)
+    moves = gc.isenabled() and not gc.get_freeze_count()
+    if moves:
+        gc.collect(1)
     with collector_paused():
         yield
-        gc.freeze()
-        gc.unfreeze()
+        if moves and not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
