@@ -235,12 +235,7 @@ def open_cache(config: Config, *, create: bool = True) -> tensorcache.Cache:
     except tensorcache.TensorCacheError:
         raise  # some are ValueErrors too
     except ValueError as error:
-        asked = [
-            name
-            for name, value in os.environ.items()
-            if name.startswith("TENSORCACHE_") and repr(value) in str(error)
-        ]
-        raise BadInput(f"{', '.join(asked) or 'the environment'}: {error}") from None
+        raise BadInput(str(error)) from None
 
 
 def score_folds(

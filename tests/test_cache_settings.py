@@ -76,7 +76,7 @@ def test_a_commit_that_is_not_checkpointed_is_a_miss_and_then_a_hit(cache, leagu
 
     assert not second.hit
     assert second.published
-    assert "sources.db: changed" in second.why
+    assert "sources.db: game 100 -> 101 rows" in second.why
     assert of_league(cache, league, build_fails).hit
     assert len(keys_on_disk(cache)) == 2
 

@@ -176,7 +176,7 @@ def test_explain_shows_the_fields_that_differ(keys, cache, answer):
     assert told["nearest"] == keys[1]
     assert {"place": "inputs.n", "old": 2, "new": 3} in told["differences"]
     assert re.search(r"inputs\.n +2 +3\n", answer("explain", keys[2][:10]))
-    assert answer("explain", lonely) == "no other entry of 'other' yet\n"
+    assert answer("explain", lonely) == "no earlier entry of 'other'\n"
 
 
 def test_vacuum_lists_the_same_whether_or_not_it_goes_on(keys, cache, tc, answer):
@@ -186,7 +186,8 @@ def test_vacuum_lists_the_same_whether_or_not_it_goes_on(keys, cache, tc, answer
     told = json.loads(answer("vacuum", *limits, "--dry-run", "--json"))
 
     assert len(json.loads(answer("ls", "--json"))) == 3
-    assert tc("vacuum", *limits, "--yes")[:2] == (0, listed)
+    code, out, _ = tc("vacuum", *limits, "--yes")
+    assert (code, re.sub(r"\d+ seconds?", "…", out)) == (0, re.sub(r"\d+ seconds?", "…", listed))
     assert {entry["key"] for entry in told["entries"]} == set(keys[1:])
     assert [entry["key"] for entry in json.loads(answer("ls", "--json"))] == keys[:1]
 

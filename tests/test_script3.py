@@ -294,7 +294,7 @@ def test_a_mode_that_is_none_is_named_with_its_variable(league_db, tmp_path, mon
     error = capsys.readouterr().err
 
     assert code == 2
-    assert error.startswith("error: TENSORCACHE_MODE: mode 'nonsense': use one of rw")
+    assert error.startswith("error: TENSORCACHE_MODE='nonsense': use one of rw")
     assert error.count("\n") == 1
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 COUNTS = ("pts", "reb", "ast", "stl", "blk", "tov", "fga", "fta")
 TEAMS = 30
 PLAYOFF_TEAMS = 16
+_REMEDY = "build it with scripts/2_build_db.py"
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class Seasons(NamedTuple):
@@ -92,9 +94,9 @@ def read_league(path: str, inputs: Mapping[str, Any]) -> League:
             db.execute("BEGIN")  # one state of the database, whoever writes meanwhile
             return _read(db, seasons)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"league database {path!r}: {error}: build it with scripts/2_build_db.py"
-        ) from None
+        is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
+        remedy = "wait until who writes it is done" if is_busy else _REMEDY
+        raise BadInput(f"league database {path!r}: {error}: {remedy}") from None
 
 
 def seasons_of(inputs: Mapping[str, Any]) -> Seasons:

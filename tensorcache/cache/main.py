@@ -335,6 +335,8 @@ class Cache:
     def explain(self, key: Key | str) -> Explanation:
         """The nearest of the newest 1,000 entries of the key's namespace, and how it differs.
 
+        Of an entry that is there: of those before it, which is why it was a miss.
+
         Which parts of sources and code differ is known of entries, and of the keys that this
         cache made last (`cache.key(…)`).
 

@@ -45,14 +45,16 @@ def open_cache(
     """
     _log_as_asked()
     mode = _mode(mode)
+    said = "trust" if trust else "TENSORCACHE_TRUST"
     trust = trust or os.environ.get("TENSORCACHE_TRUST") or None
     if verify not in POLICIES:
         raise ValueError(f"verify={verify!r}: use one of {', '.join(POLICIES)}")
     if trust not in (None, "group"):
-        raise ValueError(f"trust={trust!r}: use 'group' or None")
+        raise ValueError(f"{said}={trust!r}: use 'group' or nothing")
     path = os.path.abspath(disk.default_root() if directory is None else os.fspath(directory))
     root = disk.Root(path, trust == "group")
-    max_bytes = parse_size(os.environ.get("TENSORCACHE_MAX_SIZE") or max_size)
+    size = os.environ.get("TENSORCACHE_MAX_SIZE")
+    max_bytes = parse_size(size or max_size, "TENSORCACHE_MAX_SIZE" if size else "max_size")
     cannot = "the cache is switched off" if mode == "off" else ""
     if cannot and not create:  # whoever asks of a cache wants an answer of it
         raise ReadOnlyCache(f"{cannot} by TENSORCACHE_MODE: unset it")
@@ -72,9 +74,9 @@ def open_cache(
 
 def _mode(mode: str) -> str:
     chosen = os.environ.get("TENSORCACHE_MODE") or mode
-    for name in (mode, chosen):
+    for place, name in (("mode", mode), ("TENSORCACHE_MODE", chosen)):
         if name not in MODES:
-            raise ValueError(f"mode {name!r}: use one of {', '.join(MODES)}")
+            raise ValueError(f"{place}={name!r}: use one of {', '.join(MODES)}")
     return "off" if "off" in (mode, chosen) else "ro" if mode == "ro" else chosen
 
 
@@ -91,8 +93,8 @@ def _log_as_asked() -> None:
         log.addHandler(logging.StreamHandler())
 
 
-def parse_size(size: str | int | None) -> int | None:
-    """Bytes from "20GB", "512 MiB" or a number; None stays None.
+def parse_size(size: str | int | None, place: str = "size") -> int | None:
+    """Bytes from "20GB", "512 MiB" or a number; None stays None. `place` is for the message.
 
     Raises:
         ValueError: it is no size.
@@ -101,7 +103,7 @@ def parse_size(size: str | int | None) -> int | None:
         return None
     match = _SIZE.fullmatch(str(size).strip())
     if not match or not float(match[1]):
-        raise ValueError(f"size {size!r}: write bytes, or '500MB', '20GB', '1.5TiB'")
+        raise ValueError(f"{place}={size!r}: write bytes, or '500MB', '20GB', '1.5TiB'")
     number, unit, binary = match.groups()
     power = " kmgt".index(unit.lower() or " ")
     return int(float(number) * (1024 if binary else 1000) ** power)

@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import mmap
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -97,13 +96,16 @@ class Questions:
         """What `explain` answers, from the index as it is."""
         from tensorcache.explain import explain, with_parts  # a miss or a question needs it
 
-        found = explain(key, self.index.candidates(key.namespace))
-        hit = os.path.exists(disk.manifest_path(self._root, key.digest))
-        if found.nearest is None:
-            return found._replace(hit=hit)
-        asked = dict(self._asked).get(key.digest) or self._known_parts(key.digest)
-        detailed = with_parts(found.differences, self._known_parts(found.nearest), asked)
-        return found._replace(hit=hit, differences=detailed)
+        there = self._manifest(key.digest)
+        before = there.created_at if there else None  # it was a miss by what there was then
+        found = explain(key, self.index.candidates(key.namespace, before))
+        found = found._replace(hit=there is not None)
+        nearest = self._manifest(found.nearest) if found.nearest else None
+        if nearest is None:
+            return found
+        asked = _parts_of(there) if there else dict(self._asked).get(key.digest, {})
+        detailed = with_parts(found.differences, _parts_of(nearest), asked)
+        return found._replace(differences=detailed)
 
     def why(self, key: Key) -> str:
         """Why there is no entry of a key, in one line; "" where that cannot be told."""
@@ -121,12 +123,11 @@ class Questions:
         if asked.key is not None:
             self._asked.append((asked.key.digest, asked.parts))
 
-    def _known_parts(self, key: str) -> PartsOf:
-        """The parts that the manifest of a key tells; none, where it cannot be read."""
+    def _manifest(self, key: str) -> Manifest | None:
+        """The manifest of a key, if there is one that can be read."""
         with contextlib.suppress(OSError, TensorCacheError):
-            manifest = disk.read_manifest(self._root, key)
-            return {} if manifest is None else _parts_of(manifest)
-        return {}
+            return disk.read_manifest(self._root, key)
+        return None
 
     def _manifest_of(self, key: str) -> Manifest:
         found = disk.find(self._root, key)

@@ -143,7 +143,7 @@ def explain(
     cache: CacheDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say in what an entry differs from the nearest other one.
+    """Say in what an entry differs from the nearest one before it: why it was a miss.
 
     With --inputs: which entries have the nearest inputs, and which fields differ. Sources and
     version are taken as those entries have them.

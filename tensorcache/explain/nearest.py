@@ -20,7 +20,7 @@ _MOST = 8  # differences in one line
 class Explanation(NamedTuple):
     """Why `key` has no entry: how it differs from `nearest`, the key of the nearest one if any.
 
-    `hit`: there is an entry of the key itself; then `nearest` is the nearest other one.
+    `hit`: there is an entry of the key itself; then `nearest` is of those that were there before.
     """
 
     key: str
@@ -31,7 +31,8 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         if self.nearest is None:
-            return f"no other entry of {self.namespace!r} yet"
+            others = "earlier" if self.hit else "other"
+            return f"no {others} entry of {self.namespace!r}" + " yet" * (not self.hit)
         return f"nearest entry {self.nearest[:16]} differs in {_line(self.differences)}"
 
 

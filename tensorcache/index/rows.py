@@ -160,12 +160,18 @@ class Index(IndexFile):
             rows = connection.execute(sa.select(*schema.entry.c["key", "digest"]))
             return {row.key: row.digest for row in rows}
 
-    def candidates(self, namespace: str, limit: int = 1_000) -> list[Candidate]:
-        """The newest entries of `namespace`, newest first; fewer where they are long."""
+    def candidates(
+        self, namespace: str, before: float | None = None, limit: int = 1_000
+    ) -> list[Candidate]:
+        """The newest entries of `namespace` that are older than `before`, newest first.
+
+        They are fewer where their identities are long.
+        """
         entry = schema.entry
         newest = (
             sa.select(*entry.c["key", "identity", "created_at"])
             .where(entry.c.namespace == namespace)
+            .where(sa.true() if before is None else entry.c.created_at < _time(before))
             .order_by(entry.c.created_at.desc())
             .limit(limit)
         )
