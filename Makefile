@@ -27,10 +27,10 @@ run: venv ## league -> database -> two trials of script 3 -> what the cache hold
 	$(python) scripts/3_train_model_a.py --set paths.outputs=outputs/run_2 --set model_a.epochs=6
 	$(python) -m tensorcache ls --cache $(cache)
 
-test: lint ## lint, then every test
-	$(python) -m pytest
+test: lint ## lint, then every test, file by file on two cores
+	$(python) -m pytest -n 2 --dist loadfile
 
-soak: venv ## a million random inputs: no two share a key (10 minutes)
+soak: venv ## a million random inputs: no two share a key (20 minutes)
 	$(python) tests/soak_keys.py
 
 quick: venv ## the tests that take no time
