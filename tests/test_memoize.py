@@ -223,7 +223,13 @@ def test_the_namespace_is_module_and_name_and_no_two_functions_share_one():
 
 
 @pytest.mark.parametrize(
-    "function", [functools.partial(sorted, [2, 1]), lambda: 1, named("m", "make.<locals>.f")]
+    "function",
+    [
+        functools.partial(sorted, [2, 1]),
+        lambda: 1,
+        named("m", "make.<locals>.f"),
+        named("__main__", "f"),  # of any script, notebook or prompt
+    ],
 )
 def test_what_has_no_name_of_its_own_needs_a_namespace(cache, function):
     with pytest.raises(TypeError, match="is a name that others may have: pass namespace="):
@@ -234,7 +240,7 @@ def test_what_has_no_name_of_its_own_needs_a_namespace(cache, function):
 SCRIPT = """
 import sys, tensorcache
 cache = tensorcache.open(sys.argv[1])
-@cache.memoize(version="1")
+@cache.memoize(version="1", namespace="counting.f")
 def f(n):
     return n
 if __name__ == "__main__":

@@ -209,8 +209,8 @@ class Cache:
             version: which code builds: `code_version(module)`, or text that you change by hand.
             sources: by name, or a function that takes the same arguments and gives them.
             ignore: arguments that change no result.
-            namespace: else module and name of the function, if it is no local one. Values that it
-                closes over are not in the key.
+            namespace: else module and name of the function, if it is neither local nor of a script
+                or notebook. Values that it closes over are not in the key.
 
         Raises:
             TypeError: the function is async, a generator or a method, or needs a namespace.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import os
 import re
-import sys
 from collections.abc import Callable, Collection, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
@@ -25,6 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Sources = Mapping[str, Source] | Callable[..., Mapping[str, Source]]
 _MOST_CHARACTERS = 60  # of a namespace
+_SCRIPTS = ("__main__", "__mp_main__")  # as the processes of a pool call it
 
 
 class Memoized(Generic[P, R]):
@@ -106,19 +105,15 @@ class Memoized(Generic[P, R]):
 def namespace_of(function: Callable[..., Any]) -> str:
     """The namespace of a function: module and name, with a digest wherever those do not fit.
 
-    A script is known by its file's name, as it is to those who import it.
-
     Raises:
-        TypeError: others may have the same name: it is a lambda, partial or local function.
+        TypeError: others may have the same name: it is a lambda, partial or local function, or of
+            a script or notebook, each of which is called `__main__`.
     """
     name = _name(function)
-    if "<" in name or not hasattr(function, "__qualname__"):
-        raise TypeError(f"memoize: {name} is a name that others may have: pass namespace=")
     module = str(getattr(function, "__module__", None))
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if module == "__main__" and file:
-        module = os.path.basename(file).removesuffix(".py")
     exact = f"{module}.{name}"
+    if "<" in name or not hasattr(function, "__qualname__") or module in _SCRIPTS:
+        raise TypeError(f"memoize: {exact} is a name that others may have: pass namespace=")
     plain = re.sub(r"[^a-z0-9_.]", "_", exact.lower()).lstrip("_.0123456789")
     plain = re.sub(r"\.{2,}", ".", plain).rstrip(".")
     if plain == exact and len(exact) <= _MOST_CHARACTERS:
