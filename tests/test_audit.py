@@ -250,7 +250,6 @@ def test_an_input_that_is_never_read_is_a_note(cache, caplog):
 
     assert entry.audit == {
         "read": ["inputs.lr", "inputs.net.n"],
-        "unkeyed": [],
         "unread": ["inputs.net.unused", "inputs.never"],
     }
     note = "the build never read inputs.net.unused, inputs.never: a change of it is a needless miss"
@@ -317,7 +316,7 @@ def test_an_audited_hit_imports_nothing_but_the_audit(cache, root):
 
 
 def test_show_tells_what_is_amiss(cache, root, caplog):
-    config = audited({"lr": 0.5, "epochs": 3})
+    config = audited({"lr": 0.5, "epochs": 3, "never": 1})
     inputs = {"lr": 0.5, "never": 1}
     entry = cache.get_or_build(
         inputs, lambda: config["lr"] * config["epochs"], **GIVEN, audit=config

@@ -252,8 +252,9 @@ def leaves_of(branch: Any, path: str, depth: int = 0) -> Iterator[str]:
 
 
 def join(path: str, name: object) -> str:
-    """The path of a field; a name that is no str, or has a dot, in brackets."""
-    text = name if type(name) is str and "." not in name else f"[{name!r}]"
+    """The path of a field; a name that is no str, has a dot or cannot be printed, in brackets."""
+    plain = type(name) is str and "." not in name and name.isprintable()
+    text = name if plain else f"[{name!a}]"  # no surrogate: a manifest could not hold it
     return f"{path}.{text}" if path else str(text)
 
 

@@ -95,9 +95,9 @@ class Cache:
             wait: seconds to wait for another process that builds the same; None, as long as it
                 lives.
             clone: what is fetched is copied, each time: it shares memory with nothing.
-            audit: `audited(config)`, or what `keying` gave: what `build` reads of it and is not in
-                the key is one warning.
-            strict_keys: it is an error, and nothing is published.
+            audit: `audited(config)`, or what `keying` gave: what is read of it during `build`, by
+                any thread, and is not in the key is one warning.
+            strict_keys: it is an error, of a hit too; nothing is published.
 
         Raises:
             UnkeyableValue: an input, the version or the namespace cannot be part of a key.
