@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from tensorcache.errors import UnkeyableValue
-from tensorcache.key import canonical
+from tensorcache.key import NoKeyNow, canonical, check_namespace
 from tensorcache.source import CodeVersion, Source
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Memoized(Generic[P, R]):
         self._ignore = ignore
         self._version = version
         self._namespace = namespace_of(function) if namespace is None else namespace
+        check_namespace(self._namespace)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns, in exactly the types that it stored, also when it just ran."""
@@ -56,13 +58,14 @@ class Memoized(Generic[P, R]):
     def entry(self, *args: P.args, **kwargs: P.kwargs) -> Entry:
         """The result as an `Entry`, whose sections open when they are touched."""
         bound, inputs, sources = self._asked(*args, **kwargs)
-        return self._cache.get_or_build(
-            inputs,
-            lambda: self.__wrapped__(*bound.args, **bound.kwargs),
-            sources=sources,
-            version=self._version,
-            namespace=self._namespace,
-        )
+        with self._naming(inputs):
+            return self._cache.get_or_build(
+                inputs,
+                lambda: self.__wrapped__(*bound.args, **bound.kwargs),
+                sources=sources,
+                version=self._version,
+                namespace=self._namespace,
+            )
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> Key:
         """The key of a call; nothing is run.
@@ -71,9 +74,10 @@ class Memoized(Generic[P, R]):
             UnkeyableValue: an argument cannot be part of a key, or a source be told now.
         """
         _, inputs, sources = self._asked(*args, **kwargs)
-        return self._cache.key(
-            inputs, sources=sources, version=self._version, namespace=self._namespace
-        )
+        with self._naming(inputs):
+            return self._cache.key(
+                inputs, sources=sources, version=self._version, namespace=self._namespace
+            )
 
     def cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Whether a call would be a hit; nothing is run."""
@@ -82,6 +86,9 @@ class Memoized(Generic[P, R]):
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
+    def __reduce__(self) -> str:
+        return _name(self.__wrapped__)  # pickled by name, as a function is
+
     def _asked(
         self, *args: Any, **kwargs: Any
     ) -> tuple[inspect.BoundArguments, dict[str, Any], Mapping[str, Source]]:
@@ -89,17 +96,27 @@ class Memoized(Generic[P, R]):
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         inputs = {k: value for k, value in bound.arguments.items() if k not in self._ignore}
-        for name, value in inputs.items():
-            try:
-                canonical(value, name)
-            except UnkeyableValue as error:
-                path, _, rest = str(error).partition(": ")
-                raise UnkeyableValue(
-                    f"{_name(self.__wrapped__)}({path}): {rest}; or ignore=({name!r},), if it "
-                    f"changes no result"
-                ) from None
         found = self._sources
         return bound, inputs, found(*bound.args, **bound.kwargs) if callable(found) else found
+
+    @contextlib.contextmanager
+    def _naming(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Say which argument it is that cannot be part of a key, if it is one of ours."""
+        try:
+            yield
+        except UnkeyableValue:
+            for name, value in inputs.items():
+                try:
+                    canonical(value, name)
+                except NoKeyNow:
+                    continue
+                except UnkeyableValue as error:
+                    path, _, rest = str(error).partition(": ")
+                    raise UnkeyableValue(
+                        f"{_name(self.__wrapped__)}({path}): {rest}; or ignore=({name!r},), if it "
+                        f"changes no result"
+                    ) from None
+            raise
 
 
 def namespace_of(function: Callable[..., Any]) -> str:
@@ -116,6 +133,7 @@ def namespace_of(function: Callable[..., Any]) -> str:
         raise TypeError(f"memoize: {exact} is a name that others may have: pass namespace=")
     plain = re.sub(r"[^a-z0-9_.]", "_", exact.lower()).lstrip("_.0123456789")
     plain = re.sub(r"\.{2,}", ".", plain).rstrip(".")
+    plain = f"f_{plain}" if plain.startswith("sqlite_") else plain  # which is for its own tables
     if plain == exact and len(exact) <= _MOST_CHARACTERS:
         return exact
     # No two functions may share a namespace: they would share results.
