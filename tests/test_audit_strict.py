@@ -7,7 +7,7 @@ import os
 import pytest
 from test_audit import GIVEN, Data, Plain
 
-from tensorcache import UnkeyedRead, audited
+from tensorcache import UnkeyedRead, audited, keying
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,22 @@ def test_a_strict_hit_is_refused_once_the_configuration_says_otherwise(cache):
     assert ask({"epochs": 20}, strict_keys=True).hit
     with pytest.raises(UnkeyedRead, match="what is not in its key: epochs: make it part"):
         ask({"epochs": 99}, strict_keys=True)
+
+
+def test_a_strict_hit_is_refused_where_the_inputs_are_made_of_other_fields_now(cache):
+    config = audited({"a": 5, "b": 5})
+
+    def ask(name):
+        with keying(config) as audit:
+            inputs = {"n": config[name]}
+        return cache.get_or_build(
+            inputs, lambda: config[name], **GIVEN, audit=audit, strict_keys=True
+        )
+
+    assert ask("a").published
+    assert ask("a").hit
+    with pytest.raises(UnkeyedRead, match="what is not in its key: a: "):
+        ask("b")
 
 
 def test_a_strict_hit_on_what_was_built_without_an_audit_is_refused(cache):

@@ -40,7 +40,10 @@ def audited(config: _T) -> _T:
     if isinstance(config, _View):
         return config
     if not is_branch(config):
-        raise TypeError(f"audited({config!r:.60}): it has no fields: pass a mapping or an object")
+        raise TypeError(
+            f"audited({config!r:.60}): it has no fields: pass a mapping or an object of a class of "
+            f"your own"
+        )
     return cast("_T", _view(config, Listeners(), ""))
 
 

@@ -15,7 +15,7 @@ from tensorcache.key import NoKeyNow, canonical
 
 MOST_NAMES = 200  # of each kind in a manifest, and MOST_SAID in a message
 MOST_SAID = 10
-_NOTHING = object()  # equals no value of a key
+_NOTHING = object()  # where the configuration has no such field
 _log = logging.getLogger("tensorcache")
 
 
@@ -141,7 +141,7 @@ def _held(inputs: Any, seen: Seen, field: Any, path: str) -> Iterator[str]:
         for name, value in inputs.items():
             inner = fields.get(name, getattr(type(field), name, _NOTHING))  # a class's default
             yield from _held(value, seen, inner, join(path, name))
-    elif _is_same(inputs, field):
+    elif field is not _NOTHING and _is_same(inputs, field):
         yield path
 
 

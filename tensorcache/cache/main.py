@@ -214,7 +214,7 @@ class Cache:
 
         Raises:
             TypeError: the function is async, a generator or a method, or needs a namespace.
-            UnkeyableValue: when it is called with what cannot be part of a key.
+            UnkeyableValue: `namespace`, or what it is called with, cannot be part of a key.
         """
         from tensorcache.cache.memoize import Memoized  # inspect, which get_or_build never needs
 
