@@ -9,12 +9,14 @@ import functools
 import json
 import logging
 import pickle
+import random
 import threading
 import types
 
+import numpy as np
 import pytest
 from processes import python
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tensorcache import UnkeyedRead, audited, keying
 
@@ -91,6 +93,10 @@ READS = [
     (CONFIG, lambda c: {**c["net"]}, NET, ["net.*", "net.lr", "net.widths"]),
     (CONFIG, lambda c: c["net"] == NET, True, ["net.*", "net.lr", "net.widths"]),
     (CONFIG, lambda c: repr(c["net"]), repr(NET), ["net.*", "net.lr", "net.widths"]),
+    (CONFIG, lambda c: c["net"] | {"x": 1}, {**NET, "x": 1}, ["net.*", "net.lr", "net.widths"]),
+    (CONFIG, lambda c: {"x": 1} | c["net"], {"x": 1, **NET}, ["net.*", "net.lr", "net.widths"]),
+    (CONFIG, lambda c: c["net"] | c["net"], NET, ["net.*", "net.lr", "net.widths"]),
+    (CONFIG, lambda c: list(reversed(c["net"])), ["widths", "lr"], ["net.*"]),
     (CONFIG, lambda c: c["net"].copy(), NET, ["net.*", "net.lr", "net.widths"]),
     (Model(), lambda c: c.net.lr, 0.5, ["net.lr"]),
     (Model(), lambda c: c.net.steps, 2, ["net.lr"]),
@@ -127,14 +133,52 @@ def test_a_value_comes_back_as_itself(value):
     assert audited(types.SimpleNamespace(a=value)).a is value
 
 
-def test_a_view_cannot_change_what_it_shows():
-    config = Plain()
+def test_what_is_written_through_a_view_is_written_to_the_configuration():
+    config, names = Plain(), {"a": 1, "b": {"c": 2}, "gone": 3}
+    view, named = audited(config), audited(names)
 
-    with pytest.raises(AttributeError):
-        audited(config).seed = 7
-    with pytest.raises(TypeError):
-        audited({"a": 1})["a"] = 7
-    assert config.seed == 42
+    view.seed, view.other = 7, named["b"]
+    del view.net
+    named["a"] = 7
+    del named["gone"]
+
+    assert vars(config) == {"seed": 7, "other": {"c": 2}}
+    assert type(config.other) is dict
+    assert names == {"a": 7, "b": {"c": 2}}
+    with pytest.raises(AttributeError, match="seed"):
+        del view.seed, view.seed
+    with pytest.raises(ValidationError, match="frozen"):
+        audited(Net()).lr = 0.1
+
+
+def test_a_method_may_keep_what_it_computed():
+    class Lazy(Plain):
+        def __init__(self):
+            super().__init__()
+            self._total, self._seen = None, {}
+
+        @property
+        def total(self):
+            if self._total is None:
+                self._total = self.seed * 2
+            self._seen["total"] = self._total
+            return self._total
+
+    config = Lazy()
+
+    assert audited(config).total == audited(config).total == 84
+    assert (config._total, config._seen) == (84, {"total": 84})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [logging.getLogger("t"), random.Random(1), threading.Event(), np.random.default_rng(1)],
+)
+def test_an_object_of_somebody_elses_is_one_field(value):
+    config = Plain()
+    config.net = value
+
+    assert audited(config).net is value
 
 
 def test_what_has_no_fields_or_is_no_view_is_refused(cache):
@@ -250,7 +294,6 @@ def test_an_input_that_is_never_read_is_a_note(cache, caplog):
 
     assert entry.audit == {
         "read": ["inputs.lr", "inputs.net.n"],
-        "unkeyed": [],
         "unread": ["inputs.net.unused", "inputs.never"],
     }
     note = "the build never read inputs.net.unused, inputs.never: a change of it is a needless miss"
@@ -317,7 +360,7 @@ def test_an_audited_hit_imports_nothing_but_the_audit(cache, root):
 
 
 def test_show_tells_what_is_amiss(cache, root, caplog):
-    config = audited({"lr": 0.5, "epochs": 3})
+    config = audited({"lr": 0.5, "epochs": 3, "never": 1})
     inputs = {"lr": 0.5, "never": 1}
     entry = cache.get_or_build(
         inputs, lambda: config["lr"] * config["epochs"], **GIVEN, audit=config

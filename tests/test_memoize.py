@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import re
 
 import numpy as np
@@ -13,6 +14,7 @@ from processes import python
 import tensorcache
 from tensorcache import UnkeyableValue
 from tensorcache.cache.memoize import namespace_of
+from tensorcache.key import check_namespace
 
 
 @pytest.fixture
@@ -130,6 +132,69 @@ def test_what_cannot_be_keyed_is_refused_with_its_argument(memoized):
     assert calls == []
 
 
+def test_an_argument_that_belongs_to_no_key_is_computed_with_and_not_kept(cache, tmp_path):
+    source = tmp_path / "s.txt"
+    source.write_text("x")
+    keyless = cache.get_or_build(
+        {},
+        lambda: [source.write_text("moved")],
+        version="1",
+        namespace="t.moved",
+        sources={"s": tensorcache.files(source)},
+    )
+    f = cache.memoize(version="1", namespace="t.memoize")(lambda entry: len(entry[""]))
+
+    assert keyless.key is None
+    assert f(keyless) == 1
+    assert not f.entry(keyless).published
+    with pytest.raises(UnkeyableValue, match="an entry among the inputs is of no key"):
+        f.key(keyless)
+    with pytest.raises(UnkeyableValue, match="an entry among the inputs is of no key"):
+        cache.explain_inputs({"entry": keyless}, namespace="t.memoize")
+
+
+def test_what_the_function_itself_cannot_key_is_told_as_it_is(cache):
+    @cache.memoize(version="1", namespace="t.memoize")
+    def f(x):
+        return cache.get_or_build({"x": {1: x}}, int, version="1", namespace="t.inner").load()
+
+    with pytest.raises(UnkeyableValue, match=r"^inputs\.x: the dict key 1 cannot"):
+        f(1)
+
+
+def test_a_bad_namespace_is_refused_at_once(cache):
+    with pytest.raises(UnkeyableValue, match="namespace: 'sqlite_x' cannot"):
+        cache.memoize(version="1", namespace="sqlite_x")(len)
+
+
+POOL = """
+import multiprocessing, sys, tensorcache
+cache = tensorcache.open(sys.argv[1])
+@cache.memoize(version="1", namespace="t.pool")
+def f(n):
+    return 2 * n
+if __name__ == "__main__":
+    with multiprocessing.get_context(sys.argv[2]).Pool(1) as pool:
+        print(pool.map(f, [1, 2]), f.cached(1), f.cached(2))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_pool_of_processes_takes_a_memoized_function(root, tmp_path, method):
+    script = tmp_path / "pooled.py"
+    script.write_text(POOL)
+    run = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True)"
+
+    assert python(run, script, root, method) == "[2, 4] True True\n"
+
+
+def test_it_is_pickled_by_its_name(cache, monkeypatch):
+    memoized = cache.memoize(version="1")(test_it_is_pickled_by_its_name)
+    monkeypatch.setitem(globals(), "test_it_is_pickled_by_its_name", memoized)
+
+    assert pickle.loads(pickle.dumps(memoized)) is memoized
+
+
 async def wait(n):
     return n
 
@@ -210,6 +275,9 @@ def test_the_namespace_is_module_and_name_and_no_two_functions_share_one():
         ("M", "f"),
         ("_m", "f"),
         ("1", "é"),
+        ("sqlite_tools", "load"),
+        ("f_sqlite_tools", "load"),
+        ("sqlite_", "load"),
         ("m" * 40, "f" * 40),
         ("m" * 40, "f" * 41),
     ]
@@ -220,10 +288,17 @@ def test_the_namespace_is_module_and_name_and_no_two_functions_share_one():
     for namespace in namespaces:
         assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*", namespace)
         assert len(namespace) <= 60
+        check_namespace(namespace)
 
 
 @pytest.mark.parametrize(
-    "function", [functools.partial(sorted, [2, 1]), lambda: 1, named("m", "make.<locals>.f")]
+    "function",
+    [
+        functools.partial(sorted, [2, 1]),
+        lambda: 1,
+        named("m", "make.<locals>.f"),
+        named("__main__", "f"),  # of any script, notebook or prompt
+    ],
 )
 def test_what_has_no_name_of_its_own_needs_a_namespace(cache, function):
     with pytest.raises(TypeError, match="is a name that others may have: pass namespace="):
@@ -234,7 +309,7 @@ def test_what_has_no_name_of_its_own_needs_a_namespace(cache, function):
 SCRIPT = """
 import sys, tensorcache
 cache = tensorcache.open(sys.argv[1])
-@cache.memoize(version="1")
+@cache.memoize(version="1", namespace="counting.f")
 def f(n):
     return n
 if __name__ == "__main__":

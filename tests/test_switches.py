@@ -88,6 +88,21 @@ def test_it_may_be_nested_and_ends_however_it_ends(cache):
     assert ask(cache).published
 
 
+def test_blocks_may_end_in_any_order(cache):
+    def block():
+        with cache.disabled():
+            yield
+
+    one, other = block(), block()
+    next(one), next(other)
+
+    one.close()
+    assert cache.mode == "off"
+    other.close()
+    assert cache.mode == "rw"
+    assert ask(cache).published
+
+
 def test_another_cache_is_not_disabled(cache, root):
     other = tensorcache.open(root)
 

@@ -1,10 +1,12 @@
-"""Views: read as the configuration is, and whoever listens hears of it."""
+"""Views: read as the configuration is, and whoever listens hears of it; written, it is written."""
 
 from __future__ import annotations
 
 import contextlib
 import enum
 import functools
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType, MethodType, ModuleType
@@ -14,17 +16,23 @@ from tensorcache.key import MAX_DEPTH
 
 _MARKS = {"__dataclass_fields__", "__pydantic_core_schema__", "__fields__", "__attrs_attrs__"}
 _NAMESPACES = {("types", "SimpleNamespace"), ("argparse", "Namespace")}
-_PASSED_ON = ("__iter__", "__len__", "__getitem__", "__contains__", "__bool__")
+_PASSED_ON = (
+    "__iter__ __len__ __getitem__ __contains__ __bool__ __setitem__ __delitem__ __reversed__ "
+    "__or__ __ror__".split()
+)
+_STANDARD = os.path.dirname(os.__file__)
+_INSTALLED = {"site-packages", "dist-packages"}
 _T = TypeVar("_T")
 
 
 def audited(config: _T) -> _T:
     """A view of `config` that records which of its fields are read, and is read as `config` is.
 
-    Mappings, dataclasses, pydantic models, namespaces and plain objects are branches; any other
-    value is given as itself. Properties and methods count by what they read. What takes a branch
-    as a whole (`model_dump()`, `vars()`, `**`, `==`, `repr`, a copy, pickle) reads all of it; what
-    is copied, dumped or sent to another process is plain. A view of a mapping is no `dict`.
+    Mappings, dataclasses, pydantic models, attrs, namespaces and plain objects of your own classes
+    are branches; any other value, such as a logger, is given as itself. Properties and methods
+    count by what they read. What takes a branch as a whole (`model_dump()`, `vars()`, `**`, `==`,
+    `|`, `repr`, a copy, pickle) reads all of it; what is copied, dumped or sent to another process
+    is plain. What is written goes to `config`. A view of a mapping is no `dict`.
 
     Raises:
         TypeError: `config` has no fields.
@@ -32,7 +40,10 @@ def audited(config: _T) -> _T:
     if isinstance(config, _View):
         return config
     if not is_branch(config):
-        raise TypeError(f"audited({config!r:.60}): it has no fields: pass a mapping or an object")
+        raise TypeError(
+            f"audited({config!r:.60}): it has no fields: pass a mapping or an object of a class of "
+            f"your own"
+        )
     return cast("_T", _view(config, Listeners(), ""))
 
 
@@ -128,6 +139,12 @@ class _View:
             return getattr(seen.whole(), name)
         return value if name.startswith("__") else seen.read(name, value)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._audited_.target, name, _plain(value))
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._audited_.target, name)
+
     def _key_(self) -> Any:
         return self._audited_.target
 
@@ -135,9 +152,7 @@ class _View:
         return _itself, (self._audited_.whole(),)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, _View):
-            other = other._audited_.whole()
-        return bool(self._audited_.whole() == other)
+        return bool(self._audited_.whole() == _plain(other))
 
     def __hash__(self) -> int:
         return hash(self._audited_.whole())
@@ -168,9 +183,25 @@ class _MappingView(_View, Mapping[Any, Any]):
         self._audited_.note(name)
         return name in self._audited_.target
 
+    def __setitem__(self, name: Any, value: Any) -> None:
+        self._audited_.target[name] = _plain(value)
+
+    def __delitem__(self, name: Any) -> None:
+        del self._audited_.target[name]
+
     def __iter__(self) -> Iterator[Any]:
         self._audited_.note("*")
         return iter(self._audited_.target)
+
+    def __reversed__(self) -> Iterator[Any]:
+        self._audited_.note("*")
+        return cast("Iterator[Any]", reversed(self._audited_.target))
+
+    def __or__(self, other: Any) -> Any:
+        return self._audited_.whole() | _plain(other)
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self._audited_.whole()
 
     def __len__(self) -> int:
         self._audited_.note("*")
@@ -196,7 +227,7 @@ def _object_view(kind: type) -> type[_ObjectView]:
 
 def _passed_on(name: str) -> Callable[..., Any]:
     def method(view: _View, *arguments: Any) -> Any:
-        return getattr(view._audited_.whole(), name)(*arguments)
+        return getattr(view._audited_.whole(), name)(*map(_plain, arguments))
 
     return method
 
@@ -206,8 +237,13 @@ def _view(branch: Any, listeners: Listeners, path: str) -> Any:
     mapping = isinstance(branch, Mapping)
     # mypy takes a class for something unhashable.
     view: _View = _MappingView() if mapping else _object_view(kind)()  # type: ignore[arg-type]
-    view._audited_ = Seen(branch, listeners, path)
+    object.__setattr__(view, "_audited_", Seen(branch, listeners, path))
     return view
+
+
+def _plain(value: Any) -> Any:
+    """A value as the configuration may hold it."""
+    return value._audited_.whole() if isinstance(value, _View) else value
 
 
 def is_branch(value: Any) -> bool:
@@ -222,7 +258,18 @@ def is_branch(value: Any) -> bool:
     # A plain object: arrays, frames and the like say what equals them, functions are called.
     compares = any("__eq__" in vars(base) for base in bases[:-1])
     called = callable(value) or isinstance(value, ModuleType | enum.Enum | BaseException)
-    return hasattr(value, "__dict__") and not compares and not called
+    plain = hasattr(value, "__dict__") and not compares and not called
+    # mypy takes a class for something unhashable.
+    return plain and not _is_installed(type(value))  # type: ignore[arg-type]
+
+
+@functools.cache
+def _is_installed(kind: type) -> bool:
+    """Whether a class is of the standard library or an installed one: a logger, a generator."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if file is None:
+        return kind.__module__.partition(".")[0] in sys.stdlib_module_names
+    return file.startswith(_STANDARD + os.sep) or not _INSTALLED.isdisjoint(file.split(os.sep))
 
 
 def _is_foreign(function: FunctionType, target: Any) -> bool:
@@ -235,7 +282,8 @@ def fields_of(branch: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(branch, Mapping):
         return branch.items()
     fields = dict(getattr(branch, "__dict__", {}))
-    for name in getattr(type(branch), "__dataclass_fields__", ()):  # which may lie in slots
+    attrs = [one.name for one in getattr(type(branch), "__attrs_attrs__", ())]
+    for name in (*getattr(type(branch), "__dataclass_fields__", ()), *attrs):  # perhaps in slots
         fields.setdefault(name, getattr(branch, name, None))
     return fields.items()
 
@@ -252,8 +300,9 @@ def leaves_of(branch: Any, path: str, depth: int = 0) -> Iterator[str]:
 
 
 def join(path: str, name: object) -> str:
-    """The path of a field; a name that is no str, or has a dot, in brackets."""
-    text = name if type(name) is str and "." not in name else f"[{name!r}]"
+    """The path of a field; a name that is no str, has a dot or cannot be printed, in brackets."""
+    plain = type(name) is str and "." not in name and name.isprintable()
+    text = name if plain else f"[{name!a}]"  # no surrogate: a manifest could not hold it
     return f"{path}.{text}" if path else str(text)
 
 

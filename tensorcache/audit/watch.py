@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tensorcache.audit.view import Seen, fields_of, is_branch, join, leaves_of, seen_by
-from tensorcache.errors import UnkeyedRead
+from tensorcache.errors import UnkeyableValue, UnkeyedRead
+from tensorcache.key import NoKeyNow, canonical
 
 MOST_NAMES = 200  # of each kind in a manifest, and MOST_SAID in a message
 MOST_SAID = 10
+_NOTHING = object()  # where the configuration has no such field
 _log = logging.getLogger("tensorcache")
 
 
 class Audit(NamedTuple):
-    """A view, and the fields read to make inputs of it; None: those that the inputs name."""
+    """A view, and the fields read to make inputs of it; None: those that the inputs repeat."""
 
     seen: Seen
     keyed: set[str] | None
@@ -71,6 +74,8 @@ class Watch:
         unread = self._unread(read, inputs_read)
         shown = _ends(read) + [f"inputs.{name}" for name in _ends(inputs_read)]
         found = {"read": shown, "unkeyed": unkeyed, "unread": unread}
+        if not self._audit:  # inputs alone can vouch for nothing
+            del found["unkeyed"]
         self.found = {kind: names[:MOST_NAMES] for kind, names in found.items()}
         if unkeyed:
             self._say_unkeyed(what, unkeyed)
@@ -80,10 +85,23 @@ class Watch:
         return payload
 
     def refuse(self, found: Mapping[str, Any] | None, what: object) -> None:
-        """Raise UnkeyedRead with `strict` where the build of a hit read what is not in the key."""
-        if self._strict and found and found.get("unkeyed"):
+        """Raise UnkeyedRead with `strict` where a hit may have been built from another value.
+
+        What its build read must have been in the key then, and be in it now: what the inputs repeat
+        of a configuration, they may no longer.
+        """
+        if not self._strict:
+            return
+        if found is None or "unkeyed" not in found:
             raise UnkeyedRead(
-                f"{what} was built from what is not in its key: {_said(found['unkeyed'])}: make "
+                f"{what} was built without audit=: what it read is not known: build anew with "
+                f"refresh=True"
+            )
+        read = {name for name in found["read"] if not name.startswith("inputs.")}
+        unkeyed = {*found["unkeyed"], *(read - _with_branches(self._keyed))}
+        if unkeyed:
+            raise UnkeyedRead(
+                f"{what} was built from what is not in its key: {_said(sorted(unkeyed))}: make "
                 f"it part of the inputs, or build anew with refresh=True"
             )
 
@@ -105,33 +123,35 @@ class Watch:
 
 def _keyed(audit: Audit, inputs: Mapping[str, Any]) -> set[str]:
     """The fields of the audited configuration that are in the key."""
-    keyed = set(audit.keyed or ())
+    seen = audit.seen
     if audit.keyed is None:
-        keyed.update(_named(inputs, audit.seen.target, ""))
-    for seen in _branches_in(inputs):  # given whole
-        if seen.listeners is audit.seen.listeners:
-            keyed.update(leaves_of(seen.target, seen.path))
-    return keyed
+        return set(_held(inputs, seen, seen.target, seen.path))
+    return audit.keyed.union(_held(inputs, seen, _NOTHING, ""))
 
 
-def _named(inputs: Any, branch: Any, path: str) -> Iterator[str]:
-    """The fields of `branch` that `inputs` have under the same path."""
-    fields = dict(fields_of(branch)) if is_branch(branch) else {}
-    if fields.keys() <= inputs.keys():
-        yield join(path, "*")
-    for name, value in inputs.items():
-        inner = join(path, name)
-        yield inner
-        if type(value) is dict or hasattr(type(value), "_audited_"):  # no entry, which is lazy
-            yield from _named(value, fields.get(name), inner)
+def _held(inputs: Any, seen: Seen, field: Any, path: str) -> Iterator[str]:
+    """The fields given whole in `inputs`, and those that are in `field` what they are there."""
+    view = hasattr(type(inputs), "_audited_")
+    if view and inputs._audited_.listeners is seen.listeners:
+        yield from leaves_of(inputs._audited_.target, inputs._audited_.path)
+    elif view or type(inputs) is dict:
+        fields = dict(fields_of(field)) if is_branch(field) else {}
+        if is_branch(field) and fields.keys() == inputs.keys():
+            yield join(path, "*")
+        for name, value in inputs.items():
+            inner = fields.get(name, getattr(type(field), name, _NOTHING))  # a class's default
+            yield from _held(value, seen, inner, join(path, name))
+    elif field is not _NOTHING and _is_same(inputs, field):
+        yield path
 
 
-def _branches_in(inputs: Any) -> Iterator[Seen]:
-    if hasattr(type(inputs), "_audited_"):
-        yield inputs._audited_
-    elif type(inputs) is dict:
-        for value in inputs.values():
-            yield from _branches_in(value)
+def _is_same(value: Any, field: Any) -> bool:
+    """Whether they are the same in a key, where 1, 1.0 and True are three."""
+    try:
+        one, other = (json.dumps(canonical(one, ""), sort_keys=True) for one in (value, field))
+    except (UnkeyableValue, NoKeyNow):
+        return False
+    return one == other
 
 
 def _with_branches(paths: set[str]) -> set[str]:

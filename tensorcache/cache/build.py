@@ -175,8 +175,7 @@ class Builds:
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
         key = _known(asked)
-        manifest = self._manifest(asked.identities, key, seconds, asked.code.parts)
-        manifest = manifest._replace(audit=asked.audit)
+        manifest = _manifest(key, seconds, asked)
         laid = column.lay(payload)
         moved = self._moved(asked)
         if moved:
@@ -198,7 +197,7 @@ class Builds:
         """Publish a payload that somebody has; raises where it cannot be."""
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
-        held = self._publish(column.lay(payload), self._manifest({}, key, 0.0))
+        held = self._publish(column.lay(payload), _manifest(key, 0.0))
         return of_held(held, hit=False, key=key)
 
     def in_memory(self, asked: Asked, build: Callable[[], Any], mode: str, *, clone: bool) -> Entry:
@@ -209,8 +208,7 @@ class Builds:
         if mode not in ("ro", "off"):
             self.warn(why)
         payload, seconds = _built(asked, build)
-        manifest = self._manifest(asked.identities, asked.key, seconds, asked.code.parts)
-        manifest = manifest._replace(audit=asked.audit)
+        manifest = _manifest(asked.key, seconds, asked)
         return _kept(column.lay(payload), manifest, asked.key, why, clone=clone)
 
     def _publish(self, laid: Any, manifest: Manifest) -> disk.Held:
@@ -258,31 +256,6 @@ class Builds:
             if after.text != asked.identities[name].text:
                 return f"not published: the source {name!r} changed while it was read"
         return ""
-
-    def _manifest(
-        self,
-        identities: Mapping[str, source.Identity],
-        key: Key | None,
-        seconds: float,
-        code: Parts | None = None,
-    ) -> Manifest:
-        return Manifest(
-            key=key.digest if key else "",
-            identity=key.text if key else "",
-            is_dict=False,
-            sections={},
-            shards=(),
-            documents=(),
-            sources=tuple(
-                Provenance(name, identity.kind, identity.path, identity.stat, identity.parts)
-                for name, identity in identities.items()
-            ),
-            created_at=time.time(),
-            build_seconds=seconds,
-            host=socket.gethostname(),
-            tools=_tools(),
-            code=code,
-        )
 
     def _hold(self, key: str, *, again: bool = False) -> disk.Held | None:
         """The entry held open; what is broken is set aside, what cannot be read is a miss.
@@ -342,6 +315,28 @@ def identify(
     return {
         name: source.identify(one, memory, leaf_digest=leaf_digest) for name, one in sources.items()
     }
+
+
+def _manifest(key: Key | None, seconds: float, asked: Asked | None = None) -> Manifest:
+    """The manifest of nothing yet; without `asked`, of what somebody had."""
+    return Manifest(
+        key=key.digest if key else "",
+        identity=key.text if key else "",
+        is_dict=False,
+        sections={},
+        shards=(),
+        documents=(),
+        sources=tuple(
+            Provenance(name, identity.kind, identity.path, identity.stat, identity.parts)
+            for name, identity in (asked.identities if asked else {}).items()
+        ),
+        created_at=time.time(),
+        build_seconds=seconds,
+        host=socket.gethostname(),
+        tools=_tools(),
+        code=asked.code.parts if asked else None,
+        audit=asked.audit if asked else None,
+    )
 
 
 def _kept(laid: Any, manifest: Manifest, key: Key | None, why: str, *, clone: bool) -> Entry:

@@ -95,9 +95,9 @@ class Cache:
             wait: seconds to wait for another process that builds the same; None, as long as it
                 lives.
             clone: what is fetched is copied, each time: it shares memory with nothing.
-            audit: `audited(config)`, or what `keying` gave: what `build` reads of it and is not in
-                the key is one warning.
-            strict_keys: it is an error, and nothing is published.
+            audit: `audited(config)`, or what `keying` gave: what is read of it during `build`, by
+                any thread, and is not in the key is one warning.
+            strict_keys: it is an error, of a hit too; nothing is published.
 
         Raises:
             UnkeyableValue: an input, the version or the namespace cannot be part of a key.
@@ -209,12 +209,12 @@ class Cache:
             version: which code builds: `code_version(module)`, or text that you change by hand.
             sources: by name, or a function that takes the same arguments and gives them.
             ignore: arguments that change no result.
-            namespace: else module and name of the function, if it is no local one. Values that it
-                closes over are not in the key.
+            namespace: else module and name of the function, if it is neither local nor of a script
+                or notebook. Values that it closes over are not in the key.
 
         Raises:
             TypeError: the function is async, a generator or a method, or needs a namespace.
-            UnkeyableValue: when it is called with what cannot be part of a key.
+            UnkeyableValue: `namespace`, or what it is called with, cannot be part of a key.
         """
         from tensorcache.cache.memoize import Memoized  # inspect, which get_or_build never needs
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
-import os
 import re
-import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from tensorcache.errors import UnkeyableValue
-from tensorcache.key import canonical
+from tensorcache.key import NoKeyNow, canonical, check_namespace
 from tensorcache.source import CodeVersion, Source
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Sources = Mapping[str, Source] | Callable[..., Mapping[str, Source]]
 _MOST_CHARACTERS = 60  # of a namespace
+_SCRIPTS = ("__main__", "__mp_main__")  # as the processes of a pool call it
 
 
 class Memoized(Generic[P, R]):
@@ -49,6 +49,7 @@ class Memoized(Generic[P, R]):
         self._ignore = ignore
         self._version = version
         self._namespace = namespace_of(function) if namespace is None else namespace
+        check_namespace(self._namespace)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns, in exactly the types that it stored, also when it just ran."""
@@ -57,13 +58,14 @@ class Memoized(Generic[P, R]):
     def entry(self, *args: P.args, **kwargs: P.kwargs) -> Entry:
         """The result as an `Entry`, whose sections open when they are touched."""
         bound, inputs, sources = self._asked(*args, **kwargs)
-        return self._cache.get_or_build(
-            inputs,
-            lambda: self.__wrapped__(*bound.args, **bound.kwargs),
-            sources=sources,
-            version=self._version,
-            namespace=self._namespace,
-        )
+        with self._naming(inputs):
+            return self._cache.get_or_build(
+                inputs,
+                lambda: self.__wrapped__(*bound.args, **bound.kwargs),
+                sources=sources,
+                version=self._version,
+                namespace=self._namespace,
+            )
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> Key:
         """The key of a call; nothing is run.
@@ -72,9 +74,10 @@ class Memoized(Generic[P, R]):
             UnkeyableValue: an argument cannot be part of a key, or a source be told now.
         """
         _, inputs, sources = self._asked(*args, **kwargs)
-        return self._cache.key(
-            inputs, sources=sources, version=self._version, namespace=self._namespace
-        )
+        with self._naming(inputs):
+            return self._cache.key(
+                inputs, sources=sources, version=self._version, namespace=self._namespace
+            )
 
     def cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Whether a call would be a hit; nothing is run."""
@@ -83,6 +86,9 @@ class Memoized(Generic[P, R]):
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
+    def __reduce__(self) -> str:
+        return _name(self.__wrapped__)  # pickled by name, as a function is
+
     def _asked(
         self, *args: Any, **kwargs: Any
     ) -> tuple[inspect.BoundArguments, dict[str, Any], Mapping[str, Source]]:
@@ -90,37 +96,44 @@ class Memoized(Generic[P, R]):
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         inputs = {k: value for k, value in bound.arguments.items() if k not in self._ignore}
-        for name, value in inputs.items():
-            try:
-                canonical(value, name)
-            except UnkeyableValue as error:
-                path, _, rest = str(error).partition(": ")
-                raise UnkeyableValue(
-                    f"{_name(self.__wrapped__)}({path}): {rest}; or ignore=({name!r},), if it "
-                    f"changes no result"
-                ) from None
         found = self._sources
         return bound, inputs, found(*bound.args, **bound.kwargs) if callable(found) else found
+
+    @contextlib.contextmanager
+    def _naming(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Say which argument it is that cannot be part of a key, if it is one of ours."""
+        try:
+            yield
+        except UnkeyableValue:
+            for name, value in inputs.items():
+                try:
+                    canonical(value, name)
+                except NoKeyNow:
+                    continue
+                except UnkeyableValue as error:
+                    path, _, rest = str(error).partition(": ")
+                    raise UnkeyableValue(
+                        f"{_name(self.__wrapped__)}({path}): {rest}; or ignore=({name!r},), if it "
+                        f"changes no result"
+                    ) from None
+            raise
 
 
 def namespace_of(function: Callable[..., Any]) -> str:
     """The namespace of a function: module and name, with a digest wherever those do not fit.
 
-    A script is known by its file's name, as it is to those who import it.
-
     Raises:
-        TypeError: others may have the same name: it is a lambda, partial or local function.
+        TypeError: others may have the same name: it is a lambda, partial or local function, or of
+            a script or notebook, each of which is called `__main__`.
     """
     name = _name(function)
-    if "<" in name or not hasattr(function, "__qualname__"):
-        raise TypeError(f"memoize: {name} is a name that others may have: pass namespace=")
     module = str(getattr(function, "__module__", None))
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if module == "__main__" and file:
-        module = os.path.basename(file).removesuffix(".py")
     exact = f"{module}.{name}"
+    if "<" in name or not hasattr(function, "__qualname__") or module in _SCRIPTS:
+        raise TypeError(f"memoize: {exact} is a name that others may have: pass namespace=")
     plain = re.sub(r"[^a-z0-9_.]", "_", exact.lower()).lstrip("_.0123456789")
     plain = re.sub(r"\.{2,}", ".", plain).rstrip(".")
+    plain = f"f_{plain}" if plain.startswith("sqlite_") else plain  # which is for its own tables
     if plain == exact and len(exact) <= _MOST_CHARACTERS:
         return exact
     # No two functions may share a namespace: they would share results.

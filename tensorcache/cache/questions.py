@@ -17,8 +17,8 @@ from tensorcache import disk
 from tensorcache.cache.build import Asked
 from tensorcache.cache.switch import Switch
 from tensorcache.entry import Pieces
-from tensorcache.errors import EntryMissing, TensorCacheError
-from tensorcache.key import Key, canonical, check_namespace
+from tensorcache.errors import EntryMissing, TensorCacheError, UnkeyableValue
+from tensorcache.key import Key, NoKeyNow, canonical, check_namespace
 from tensorcache.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ class Questions:
 
         check_namespace(namespace)
         self._take_in()
-        plain = canonical(dict(inputs), "inputs")
+        try:
+            plain = canonical(dict(inputs), "inputs")
+        except NoKeyNow as error:
+            raise UnkeyableValue(str(error)) from None
         return explain_inputs(plain, namespace, self.index.candidates(namespace))
 
     def diff(self, old: Key | str, new: Key | str) -> Diff:

@@ -30,11 +30,15 @@ class Switch:
     @contextlib.contextmanager
     def disabled(self) -> Iterator[None]:
         """Off, for this thread or task alone, until the block ends."""
-        token = _off.set((*_off.get(), self))
+        _off.set((*_off.get(), self))
         try:
             yield
         finally:
-            _off.reset(token)
+            # Once less, and no token: blocks of generators may end in any order.
+            left = list(_off.get())
+            if self in left:  # a generator may be closed by another thread
+                left.remove(self)
+            _off.set(tuple(left))
 
     @property
     def is_off(self) -> bool:
