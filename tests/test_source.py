@@ -328,3 +328,8 @@ def test_importing_the_room_imports_nothing_heavy():
     )
 
     assert answer.stdout == "[]\n"
+
+
+def test_sources_have_names(cache):
+    with pytest.raises(UnkeyableValue, match=r"sources: \[.* is no mapping: name them"):
+        cache.key({}, version="1", namespace="t.named", sources=[value(1)])

@@ -21,6 +21,7 @@ from tensorcache.errors import (
     LeaseRecursion,
     LeaseTimeout,
     TensorCacheError,
+    UnkeyableValue,
     UnstorableValue,
 )
 from tensorcache.key import Key
@@ -305,7 +306,15 @@ class Builds:
 def identify(
     sources: Mapping[str, source.Source], memory: disk.Memory
 ) -> dict[str, source.Identity]:
-    """What each source is now, by name."""
+    """What each source is now, by name.
+
+    Raises:
+        UnkeyableValue, SourceMissing: one of them is none, or cannot be told at all.
+    """
+    if not isinstance(sources, Mapping):
+        raise UnkeyableValue(
+            f"sources: {sources!r:.60} is no mapping: name them, sources={{'db': database(path)}}"
+        )
 
     def leaf_digest(value: Any) -> str | None:
         from tensorcache.column import leaf_digest  # torch: only a value as a source needs it
