@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from tensorcache.errors import SourceMissing, UnkeyableValue
 from tensorcache.manifest import Part
-from tensorcache.source.code import has_no_file
+from tensorcache.source.code import CodeVersion, has_no_file
 from tensorcache.source.content import reading
 from tensorcache.source.memory import Stat, Stats, printable, settled, stat_of, steady
 from tensorcache.source.modules import Modules, Place, root_of
@@ -41,8 +41,7 @@ class Cover:
     """What named modules and distributions cover.
 
     Args:
-        named: modules as (name, file or directory or None).
-        depends_on: distributions whose versions count.
+        version: the modules that were named, those beside them, and distributions.
         path: the directories that imports are looked for in.
         files: `steady`'s memory of files, by path; the files that lie still are added.
         facts: Facts by the text that `files` has of the code.
@@ -55,8 +54,7 @@ class Cover:
 
     def __init__(
         self,
-        named: tuple[tuple[str, str | None], ...],
-        depends_on: tuple[str, ...],
+        version: CodeVersion,
         path: list[str],
         files: dict[str, Any],
         facts: dict[str, Facts],
@@ -65,11 +63,14 @@ class Cover:
         self._files = files
         self._facts = facts
         self._read: dict[str, tuple[str, Stat | None]] = {}
-        roots = [root_of(name, file) for name, file in named if file is not None]
+        given = (*version.modules, *version.beside)
+        roots = [root_of(name, file) for name, file in given if file is not None]
         self._modules = Modules(list(dict.fromkeys([*path, *roots])))
         self.modules: dict[tuple[str, str], str] = {}  # the text of each, by name and file
-        self._follow([one for name, file in named for one in self._start(name, file)])
-        self.packages = {package: self._version_of(package) for package in depends_on}
+        found = [one for name, file in version.modules for one in self._start(name, file)]
+        # After all that was named, which decides what is of the project.
+        self._follow([*found, *(one for module in version.beside for one in self._beside(*module))])
+        self.packages = {package: self._version_of(package) for package in version.depends_on}
 
     def parts(self) -> dict[str, tuple[Part, str]]:
         """What is covered, and where that is: modules by name, then packages.
@@ -113,12 +114,11 @@ class Cover:
         elif os.path.isdir(file):
             place = Place(None, (file,))
         else:
-            is_package = os.path.basename(file) == "__init__.py"
-            place = Place(file, (os.path.dirname(file),) if is_package else ())
-            self._modules.put(name, place)
-            return [*self._on_the_way_to(name, itself=False), (name, file)]
+            self._modules.name(name)
+            return self._beside(name, file)
         if not place.directories and not place.is_source:
             has_no_file(name)
+        self._modules.name(name)
         self._modules.put(name, place)
         files = [one for path in place.directories for one in self._modules.below(name, path)]
         if place.is_source and place.file is not None and not place.directories:
@@ -126,6 +126,14 @@ class Cover:
         if not files:
             raise SourceMissing(f"version: the package {name!r} holds no .py file: name another")
         return [*self._on_the_way_to(name, itself=False), *files]
+
+    def _beside(self, name: str, file: str) -> list[tuple[str, str]]:
+        """A module in a file and the packages above it, if it is of the project."""
+        if not self._modules.is_of_project(name, file):
+            return []
+        is_package = os.path.basename(file) == "__init__.py"
+        self._modules.put(name, Place(file, (os.path.dirname(file),) if is_package else ()))
+        return [*self._on_the_way_to(name, itself=False), (name, file)]
 
     def _named(self, name: str) -> Place:
         """Where a module lies that was named by a str."""

@@ -54,9 +54,12 @@ class Modules:
         self._names: dict[str, frozenset[str]] = {}
         self._recorded: dict[str, frozenset[str]] = {}
 
-    def put(self, name: str, place: Place) -> None:
-        """Say where a module or package was found that was named, and what runs before it."""
+    def name(self, name: str) -> None:
+        """Say that a module was named, so that its top-level package is of the project."""
         self._named.add(name.partition(".")[0])
+
+    def put(self, name: str, place: Place) -> None:
+        """Say where a module or package was found, and what runs before it."""
         known = self._places.get(name)
         if known is not None:  # a package in several directories
             more = tuple(path for path in place.directories if path not in known.directories)
@@ -156,9 +159,7 @@ class Modules:
                 if ours and kind in (".dist-info", ".egg-info"):
                     path = os.path.join(directory, entry)
                     for file in (f"{path}/METADATA", f"{path}/PKG-INFO", path):
-                        found = re.search(
-                            r"^Version:\s*(\S+)", self.text_of(file), re.MULTILINE | re.IGNORECASE
-                        )
+                        found = _VERSION.search(self.text_of(file))
                         if found:
                             return found[1]
         return None
