@@ -75,6 +75,18 @@ FORMS = {  # what build.py of package a says -> what is covered beside a and a.b
     "import tensorcache": "",
     "import cycle": "cycle cycle_back",
     "name = 'top'\n__import__(name)": "",
+    "__import__('top').x": "top",
+    "import importlib as i\nx = [i.import_module('a.p.deep')]": "a.p a.p.deep",
+    "from importlib import import_module\nimport_module(name='.p.deep', package=x)": "a.p a.p.deep",
+    "import_module('a..b'), import_module(''), import_module(5), import_module()": "",
+    "import a\ndef f(x=3): return [x, a.p.deep.f(x).b]": "a.p a.p.deep",
+    "import a.b\na.p": "a.b a.p",
+    "import a.p as q\nf'{q.deep.x!r:{q.y}}'": "a.p a.p.deep",
+    "def f(): from . import p as q\nwith q.deep.x: pass": "a.p a.p.deep",
+    "from space import inner\n@inner.deep.x\nclass C: pass": "space.inner.deep",
+    "import top\ntop.a.b, other.a.b, f().a.b": "top",
+    "if TYPE_CHECKING:\n    import a.p\nx: a.p.deep.T": "",
+    "from a.tried import *": "a.tried a.tried.deep",
 }
 
 
@@ -88,6 +100,8 @@ def test_imports_are_followed_in_every_form(root, code):
         a__p___init="__all__ = ['starred']\n__all__ += ['nothing']",
         a__p__deep="x = 1",
         a__p__starred="x = 1",
+        a__tried___init="try:\n    x\nexcept NameError:\n    if 1: __all__ = ['deep']",
+        a__tried__deep="x = 1",
         a__p__unnamed="x = 1",
         top="x = 1",
         space__inner__deep="a namespace package has no __init__ = 1".replace(" ", "_")[:1] + " = 1",
