@@ -234,13 +234,29 @@ def test_siblings_are_found_beside_the_builder_when_no_path_leads_there(root, mo
     assert covered(alone.build) == "alone beside"
 
 
-def test_code_that_does_not_parse_is_named_where_it_was_imported(root):
-    write(root, build="import helper", helper="def f(:")
+def test_code_that_does_not_parse_counts_where_it_is_imported(root):
+    """A newer Python's, behind an `if`: what it would import is not known."""
+    write(root, build="import sys\nif sys.version_info >= (3, 99): import newer")
+    write(root, newer="import other\ndef f(:", other="x = 1")
+    first = version_of(code_version("build"), {})
+    write(root, newer="import other\ndef f(::")
 
-    with pytest.raises(UnkeyableValue) as caught:
-        version_of(code_version("build"), {})
+    assert covered("build") == "build newer"
+    assert version_of(code_version("build"), {}).text != first.text
 
-    assert str(caught.value).startswith(f"version: {root / 'helper.py'}:2: not Python that this")
+
+def test_a_finder_that_blocks_a_module_leaves_it_not_found(root, monkeypatch):
+    write(root, build="try: import blocked_x\nexcept ImportError: pass\nimport other", other="")
+
+    class Blocker:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "blocked_x":
+                raise ImportError("blocked")
+
+    monkeypatch.setattr(sys, "meta_path", [Blocker, *sys.meta_path])
+
+    assert covered("build") == "build other"
 
 
 def test_versions_of_packages_count_when_they_are_named(root, tmp_path, monkeypatch):

@@ -113,7 +113,8 @@ def version_of(version: str | CodeVersion, memory: Memory) -> Version:
 
 def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
     path = _search_path()
-    name = f"{_SCHEME}{version!r}{path!r}"  # no path begins so
+    loaded = [loaded_from(module) for module, file in version.modules if file is None]
+    name = f"{_SCHEME}{version!r}{path!r}{loaded!r}"  # no path begins so
     known = memory.get(name)
     remembered = _recall(known)
     if remembered is not None:
@@ -136,6 +137,7 @@ def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
         "text": now.text if whole else None,
         "parts": parts,
         "seen": {path: stat and list(stat) for path, stat in seen.items()},  # as JSON has it
+        "hooked": cover.hooked,
         "files": files,
         "facts": facts,
     }
@@ -151,6 +153,9 @@ def _recall(known: Any) -> Version | None:
         for path, one in known["files"].items():
             if [_plain(path)] != one["stat"]:
                 return None
+        for name, answer in known["hooked"].items():
+            if hooked(name) != answer:
+                return None
         parts = {
             str(name): Part(int(size), str(digest))
             for name, (size, digest) in known["parts"].items()
@@ -159,6 +164,32 @@ def _recall(known: Any) -> Version | None:
     except (TypeError, ValueError, KeyError, AttributeError):  # none, or garbled
         return None
     return Version(text, parts) if text == _text_of(parts) else None
+
+
+def loaded_from(name: str) -> tuple[str | None, list[str]] | None:
+    """The file and the directories of a module that this process has imported; None: it has not."""
+    module = sys.modules.get(name)
+    if module is None:
+        return None
+    return getattr(module, "__file__", None), list(getattr(module, "__path__", ()))
+
+
+def hooked(name: str) -> list[Any] | None:
+    """Where a finder that somebody added finds a module: editable installs, archives.
+
+    As [file or None, directories], None for nowhere. No stat tells when it would say otherwise, so
+    whoever remembers the answer asks again.
+    """
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        try:
+            spec = find(name, None) if find is not None else None
+        except ImportError:  # how a module is blocked
+            return None
+        if spec is not None:
+            origin = spec.origin if spec.has_location else None
+            return [origin, list(spec.submodule_search_locations or ())]
+    return None
 
 
 def _plain(path: str) -> list[int] | None:
