@@ -15,6 +15,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from types import CodeType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tensorcache.source.cover import Cover
 
 _SCHEME = "code-2:blake3:"
+_PYTHONS_OWN = (BuiltinImporter, FrozenImporter, PathFinder)  # answer by what has a stat
 
 
 class CodeVersion(NamedTuple):
@@ -175,21 +177,29 @@ def loaded_from(name: str) -> tuple[str | None, list[str]] | None:
 
 
 def hooked(name: str) -> list[Any] | None:
-    """Where a finder that somebody added finds a module: editable installs, archives.
+    """Where a finder that somebody added finds a module, as editable installs have one.
 
     As [file or None, directories], None for nowhere. No stat tells when it would say otherwise, so
     whoever remembers the answer asks again.
     """
     for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        try:
-            spec = find(name, None) if find is not None else None
-        except ImportError:  # how a module is blocked
-            return None
-        if spec is not None:
-            origin = spec.origin if spec.has_location else None
-            return [origin, list(spec.submodule_search_locations or ())]
+        if finder not in _PYTHONS_OWN:
+            try:
+                place = found_by(finder, name)
+            except ImportError:  # how a module is blocked
+                return None
+            if place is not None:
+                return place
     return None
+
+
+def found_by(finder: Any, name: str) -> list[Any] | None:
+    """The [file or None, directories] of a top-level module."""
+    find = getattr(finder, "find_spec", None)
+    spec = None if find is None else find(name, None)
+    if spec is None:
+        return None
+    return [spec.origin if spec.has_location else None, list(spec.submodule_search_locations or ())]
 
 
 def _plain(path: str) -> list[int] | None:

@@ -15,10 +15,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from importlib.machinery import EXTENSION_SUFFIXES, BuiltinImporter, FrozenImporter
+from importlib.machinery import EXTENSION_SUFFIXES, BuiltinImporter, FrozenImporter, PathFinder
 from typing import Any, NamedTuple
 
-from tensorcache.source.code import hooked
+from tensorcache.source.code import found_by, hooked
 from tensorcache.source.memory import Stat, stat_if_any
 
 # As the import system tries them: a package before a module, compiled code before source.
@@ -112,7 +112,8 @@ class Modules:
             return Place(None, tuple(portions))
         if parent:
             return None
-        answer = self.hooked[name] = hooked(name)
+        self.hooked[name] = hooked(name)
+        answer = self.hooked[name] or found_by(PathFinder, name)  # which opens archives
         return None if answer is None else Place(answer[0], tuple(answer[1]))
 
     def below(
