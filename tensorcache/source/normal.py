@@ -22,6 +22,8 @@ from typing import Any
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # `ctx` follows from the place, `kind` is the u of u"", comments of types are comments.
 _NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements have statements
+_SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _SETTING = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr)
 
 # (level, module, names): how many dots, what follows them, and what is taken from there, if said.
@@ -116,7 +118,12 @@ def _is_for_typing(test: ast.expr) -> bool:
 def exports_of(tree: ast.Module) -> list[str]:
     """The texts that `__all__` is made of, which may name modules: what `*` takes."""
     names: set[str] = set()
-    for statement in _running(tree):
+    stack: list[ast.AST] = [tree]
+    while stack:
+        statement = stack.pop()
+        if not isinstance(statement, _SCOPES):
+            for block in _BLOCKS:
+                stack += getattr(statement, block, ())
         nodes = list(ast.walk(statement)) if isinstance(statement, _SETTING) else []
         if any(isinstance(node, ast.Name) and node.id == "__all__" for node in nodes):
             texts = (node.value for node in nodes if isinstance(node, ast.Constant))
