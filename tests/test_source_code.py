@@ -276,7 +276,8 @@ def test_functions_and_classes_stand_for_their_module():
         __name__,
     ]:
         assert version_of(thing) == module
-    assert version_of(decorated(json.dumps)) == version_of(json.dumps) == version_of(json.loads)
+    assert version_of(functools.lru_cache(json.dumps)) == version_of(json.loads)
+    assert version_of(decorated(json.dumps)) == version_of(json.dumps, decorated)
 
 
 def test_description_touches_no_file(project):
@@ -310,14 +311,24 @@ def test_wrong_things_and_names_are_refused():
         version_of("no_x.lists")
 
 
-def test_code_that_does_not_parse_is_named_in_one_line(project):
+def test_code_that_does_not_parse_is_refused_in_one_line_where_it_was_named(project):
     (project / "lists.py").write_text("A = 1\ndef f(:\n")
 
     with pytest.raises(UnkeyableValue) as caught:
-        version_of("league_x")
+        version_of("league_x", "league_x.lists")
 
     assert str(caught.value).startswith(f"version: {project / 'lists.py'}:2: not Python that")
     assert "\n" not in str(caught.value)
+
+
+def test_code_that_does_not_parse_counts_byte_by_byte_where_it_is_one_of_a_package(project):
+    versions = [version_of("league_x")]
+    for text in ("A = (\n", "A = (  # new\n", "A = '\0'", "# coding: ascii\nA = 'ä'", "A = 1"):
+        (project / "lists.py").write_text(text)
+        versions.append(version_of("league_x"))
+
+    assert len(set(versions)) == 5
+    assert versions[0] == versions[-1]
 
 
 SCRIPT = """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import threading
 import time
+import types
 
 import processes
 import pytest
@@ -95,6 +97,74 @@ def test_what_an_import_would_find_now_is_noticed(project):
     (project / "c_x").mkdir()
     (project / "c_x" / "__init__.py").write_text("X = 2")
     assert ask(memory).parts["c_x"] != first.parts["c_x"]
+
+
+def test_a_module_that_no_path_leads_to_is_remembered_for_its_file_alone(project, monkeypatch):
+    memory, version, answers = Memory(), code_version("lost_x"), []
+    for n in (1, 2):
+        lost = project.parent / f"lost_{n}" / "lost_x.py"
+        lost.parent.mkdir()
+        lost.write_text(f"X = {n}")
+    time.sleep(2.1)
+    for n in (1, 2, 1):
+        lost = types.ModuleType("lost_x")
+        lost.__file__ = str(project.parent / f"lost_{n}" / "lost_x.py")
+        monkeypatch.setitem(sys.modules, "lost_x", lost)
+        answers.append(version_of(version, memory).text)
+
+    assert answers[0] == answers[2] != answers[1]
+    assert len(memory) == 2
+
+
+def test_what_a_finder_said_is_asked_again(project, parsed, monkeypatch):
+    memory, places = Memory(), {}
+    for n in (1, 2):
+        place = project.parent / f"edited_{n}.py"
+        place.write_text(f"X = {n}")
+        places[n] = importlib.util.spec_from_file_location("optional_x", place)
+    time.sleep(2.1)
+    first = ask(memory)
+
+    class Finder:
+        where: int | None = None
+
+        @classmethod
+        def find_spec(cls, name, path=None, target=None):
+            if name == "optional_x" and cls.where is None:
+                raise ImportError("blocked")
+            return places[cls.where] if name == "optional_x" else None
+
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    answers = []
+    for where in (1, 2, None, 1):
+        Finder.where = where
+        answers.append(ask(memory))
+        count = len(parsed)
+        assert ask(memory) == answers[-1]
+        assert len(parsed) == count
+    assert [a.parts.get("optional_x") for a in answers[:2]] != [None, None]
+    assert answers[0] == answers[3] != answers[1]
+    assert answers[2] == first
+
+
+def test_a_link_that_comes_alive_is_noticed(project):
+    memory, shared = Memory(), project / "shared"
+    (project / "a" / "__init__.py").write_text("from a import plug_x, plugs_x")
+    (project / "a" / "plug_x.py").symlink_to(shared / "plug_x.py")
+    (project / "a" / "plugs_x").symlink_to(shared / "plugs_x")
+    shared.mkdir()
+    time.sleep(2.1)
+
+    def ask(name):
+        return list(version_of(code_version(name), memory).parts)
+
+    alone = ["a", "a.b", "a.build", "c_x"]
+    assert ask("a") == ask("a.build") == alone
+    (shared / "plug_x.py").write_text("X = 1")
+    assert ask("a") == ask("a.build") == [*alone[:3], "a.plug_x", "c_x"]
+    (shared / "plugs_x").mkdir()
+    (shared / "plugs_x" / "__init__.py").write_text("X = 1")
+    assert ask("a") == ask("a.build") == [*alone[:3], "a.plug_x", "a.plugs_x", "c_x"]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Iterator, Sequence
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from types import CodeType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from blake3 import blake3
@@ -29,17 +30,20 @@ if TYPE_CHECKING:
     from tensorcache.source.cover import Cover
 
 _SCHEME = "code-2:blake3:"
+_PYTHONS_OWN = (BuiltinImporter, FrozenImporter, PathFinder)  # answer by what has a stat
 
 
 class CodeVersion(NamedTuple):
     """The modules whose code is the version, as (name, file or directory).
 
     None in place of a file: found by its name, when the version is asked for. `depends_on` are
-    installed packages, whose versions count.
+    installed packages, whose versions count. `beside` are modules that count if they are of the
+    project: those of wrappers, of the class that a method is bound to, of a partial's arguments.
     """
 
     modules: tuple[tuple[str, str | None], ...]
     depends_on: tuple[str, ...] = ()
+    beside: tuple[tuple[str, str], ...] = ()
 
     def covers(self) -> dict[str, str]:
         """What counts: each module with its file, then `package torch` with its version.
@@ -66,10 +70,12 @@ def code_version(*things: Any, depends_on: Sequence[str] = ()) -> CodeVersion:
     """The version of what these functions, classes and modules are written in, and import.
 
     A function or class stands for the module that it is written in, a package for every module
-    below it. A str names a module or package, which is found but not imported. Wrappers made by
-    `functools` are looked through. Imports are followed as far as they lead to source of the same
-    project, that is to none of the standard library or of an installed package; what is imported
-    by a computed name cannot be seen, and may be named here.
+    below it. A str names a module or package, which is found but not imported. Partials, bound
+    methods and wrappers with `__wrapped__` stand for what is inside, and for whatever else of the
+    project they are made of: wrappers, classes, functions as arguments. Imports are followed
+    as far as they lead to source of the same project, that is to none of the standard library or
+    of an installed package; what is imported by a computed name cannot be seen, and may be named
+    here.
 
     Args:
         things: functions, classes, modules, or names of modules.
@@ -83,7 +89,11 @@ def code_version(*things: Any, depends_on: Sequence[str] = ()) -> CodeVersion:
     if isinstance(depends_on, str) or not all(type(one) is str and one for one in depends_on):
         _refuse(depends_on, "is no list of packages", "write depends_on=['torch']")
     modules = tuple(module for thing in things for module in _modules(thing))
-    return CodeVersion(modules, tuple(sorted(set(depends_on))))
+    layers = (layer for thing in things for layer in _layers(thing))
+    beside = {module for layer in layers for module in _written_in(layer)}
+    return CodeVersion(
+        modules, tuple(sorted(set(depends_on))), tuple(sorted(beside.difference(modules)))
+    )
 
 
 def version_of(version: str | CodeVersion, memory: Memory) -> Version:
@@ -105,7 +115,8 @@ def version_of(version: str | CodeVersion, memory: Memory) -> Version:
 
 def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
     path = _search_path()
-    name = f"{_SCHEME}{version!r}{path!r}"  # no path begins so
+    loaded = [loaded_from(module) for module, file in version.modules if file is None]
+    name = f"{_SCHEME}{version!r}{path!r}{loaded!r}"  # no path begins so
     known = memory.get(name)
     remembered = _recall(known)
     if remembered is not None:
@@ -128,6 +139,7 @@ def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
         "text": now.text if whole else None,
         "parts": parts,
         "seen": {path: stat and list(stat) for path, stat in seen.items()},  # as JSON has it
+        "hooked": cover.hooked,
         "files": files,
         "facts": facts,
     }
@@ -143,6 +155,9 @@ def _recall(known: Any) -> Version | None:
         for path, one in known["files"].items():
             if [_plain(path)] != one["stat"]:
                 return None
+        for name, answer in known["hooked"].items():
+            if hooked(name) != answer:
+                return None
         parts = {
             str(name): Part(int(size), str(digest))
             for name, (size, digest) in known["parts"].items()
@@ -151,6 +166,40 @@ def _recall(known: Any) -> Version | None:
     except (TypeError, ValueError, KeyError, AttributeError):  # none, or garbled
         return None
     return Version(text, parts) if text == _text_of(parts) else None
+
+
+def loaded_from(name: str) -> tuple[str | None, list[str]] | None:
+    """The file and the directories of a module that this process has imported; None: it has not."""
+    module = sys.modules.get(name)
+    if module is None:
+        return None
+    return getattr(module, "__file__", None), list(getattr(module, "__path__", ()))
+
+
+def hooked(name: str) -> list[Any] | None:
+    """Where a finder that somebody added finds a module, as editable installs have one.
+
+    As [file or None, directories], None for nowhere. No stat tells when it would say otherwise, so
+    whoever remembers the answer asks again.
+    """
+    for finder in sys.meta_path:
+        if finder not in _PYTHONS_OWN:
+            try:
+                place = found_by(finder, name)
+            except ImportError:  # how a module is blocked
+                return None
+            if place is not None:
+                return place
+    return None
+
+
+def found_by(finder: Any, name: str) -> list[Any] | None:
+    """The [file or None, directories] of a top-level module."""
+    find = getattr(finder, "find_spec", None)
+    spec = None if find is None else find(name, None)
+    if spec is None:
+        return None
+    return [spec.origin if spec.has_location else None, list(spec.submodule_search_locations or ())]
 
 
 def _plain(path: str) -> list[int] | None:
@@ -171,7 +220,7 @@ def _cover(
 ) -> Cover:
     from tensorcache.source.cover import Cover  # ast costs 10 ms, and a hit needs none
 
-    return Cover(version.modules, version.depends_on, path, files, facts)
+    return Cover(version, path, files, facts)
 
 
 def _search_path() -> list[str]:
@@ -190,9 +239,9 @@ def _modules(thing: Any) -> list[tuple[str, str | None]]:
         if "__path__" in names:
             return [(_name(names), os.path.abspath(path)) for path in names["__path__"]]
         return [(_name(names), _source_file(thing, names))]
-    thing = _unwrapped(thing)
+    thing = _middle(thing)
     code = getattr(thing, "__code__", None)
-    if code is not None:
+    if isinstance(code, CodeType):
         if code.co_filename.startswith("<"):  # typed, or made by exec: in no file
             has_no_file(thing)
         return [(_name(thing.__globals__), _source_file(thing, thing.__globals__))]
@@ -203,16 +252,53 @@ def _modules(thing: Any) -> list[tuple[str, str | None]]:
     return [(_name(names), _source_file(thing, names))]
 
 
-def _unwrapped(thing: Any) -> Any:
+def _middle(thing: Any) -> Any:
     """The function inside partials, bound methods and what functools.wraps has made."""
     seen: list[Any] = []
     while not any(thing is one for one in seen):
         seen.append(thing)
-        if isinstance(thing, functools.partial):
-            thing = thing.func
-        else:
-            thing = getattr(thing, "__wrapped__", getattr(thing, "__func__", thing))
+        thing = _within(thing)[0]
     return thing
+
+
+def _layers(thing: Any) -> list[Any]:
+    """All that a call of `thing` goes through, with the classes and arguments that come with it."""
+    layers: list[Any] = []
+    stack = [] if isinstance(thing, str | ModuleType) else [thing]
+    while stack:
+        layer = stack.pop()
+        if not any(layer is one for one in layers):
+            layers.append(layer)
+            stack += _within(layer)
+    return layers
+
+
+def _within(layer: Any) -> list[Any]:
+    """What a layer calls, which is itself in the middle; then what it takes along."""
+    if isinstance(layer, functools.partial):
+        return [layer.func, *filter(callable, (*layer.args, *layer.keywords.values()))]
+    if isinstance(layer, MethodType):  # before `__wrapped__`, which it has if its function has
+        owner = layer.__self__
+        return [layer.__func__, owner if isinstance(owner, type) else type(owner)]
+    return [getattr(layer, "__wrapped__", getattr(layer, "__func__", layer))]
+
+
+def _written_in(layer: Any) -> Iterator[tuple[str, str]]:
+    """The modules of a function, or of a class and its bases; what is compiled has none."""
+    code = getattr(layer, "__code__", None)
+    if isinstance(code, CodeType):
+        if code.co_filename.startswith("<"):
+            has_no_file(layer)
+        places = [layer.__globals__]
+    else:
+        kind = layer if isinstance(layer, type) else type(layer)
+        places = [vars(sys.modules.get(one.__module__, sys)) for one in kind.__mro__]
+    for names in places:
+        file = names.get("__file__")
+        if file is None and _name(names) == "__main__":  # typed at a prompt, or in a notebook
+            has_no_file(layer)
+        if isinstance(file, str) and file.endswith((".py", ".pyw")):
+            yield _name(names), os.path.abspath(file)
 
 
 def _name(names: dict[str, Any]) -> str:

@@ -4,28 +4,28 @@ Rules of this room: it starts from what was named and follows what is of the pro
 reading syntax trees (`normal.py`), never running a line. Every package on the way to a module
 counts, for Python runs it first. Passed over are what cannot be found (an optional import; it is
 looked for again when a directory that was searched changes), compiled modules, and whatever only a
-running program knows: `import_module(…)`, `__path__` and `sys.path` changed by code.
+running program knows: `import_module(name)`, `__path__` and `sys.path` changed by code.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from blake3 import blake3
 
 from tensorcache.errors import SourceMissing, UnkeyableValue
 from tensorcache.manifest import Part
-from tensorcache.source.code import has_no_file
+from tensorcache.source.code import CodeVersion, has_no_file, loaded_from
 from tensorcache.source.content import reading
 from tensorcache.source.memory import Stat, Stats, printable, settled, stat_of, steady
 from tensorcache.source.modules import Modules, Place, root_of
 from tensorcache.source.normal import Import, exports_of, form_of, imports_of, parse
 
 _SCHEME = "module-1:blake3:"
+_UNPARSED = "unparsed "  # before the bytes of a file; a normal form begins with "("
 _PACKAGE = "package "  # before the name of a distribution: no module is called so
 
 
@@ -41,22 +41,20 @@ class Cover:
     """What named modules and distributions cover.
 
     Args:
-        named: modules as (name, file or directory or None).
-        depends_on: distributions whose versions count.
+        version: the modules that were named, those beside them, and distributions.
         path: the directories that imports are looked for in.
         files: `steady`'s memory of files, by path; the files that lie still are added.
         facts: Facts by the text that `files` has of the code.
 
     Raises:
-        UnkeyableValue: code that has no file, cannot be parsed, or is being written; a
-            distribution that is not installed.
+        UnkeyableValue: code that has no file, or is being written; a module that was named itself
+            and cannot be parsed; a distribution that is not installed.
         SourceMissing: a module that was named and is not there.
     """
 
     def __init__(
         self,
-        named: tuple[tuple[str, str | None], ...],
-        depends_on: tuple[str, ...],
+        version: CodeVersion,
         path: list[str],
         files: dict[str, Any],
         facts: dict[str, Facts],
@@ -65,11 +63,16 @@ class Cover:
         self._files = files
         self._facts = facts
         self._read: dict[str, tuple[str, Stat | None]] = {}
-        roots = [root_of(name, file) for name, file in named if file is not None]
+        given = (*version.modules, *version.beside)
+        roots = [root_of(name, file) for name, file in given if file is not None]
         self._modules = Modules(list(dict.fromkeys([*path, *roots])))
+        self._own: set[str] = set()  # the files of what was named itself, not as part of a package
+        self.hooked = self._modules.hooked  # what finders said, by name
         self.modules: dict[tuple[str, str], str] = {}  # the text of each, by name and file
-        self._follow([one for name, file in named for one in self._start(name, file)])
-        self.packages = {package: self._version_of(package) for package in depends_on}
+        found = [one for name, file in version.modules for one in self._start(name, file)]
+        # After all that was named, which decides what is of the project.
+        self._follow([*found, *(one for module in version.beside for one in self._beside(*module))])
+        self.packages = {package: self._version_of(package) for package in version.depends_on}
 
     def parts(self) -> dict[str, tuple[Part, str]]:
         """What is covered, and where that is: modules by name, then packages.
@@ -113,29 +116,36 @@ class Cover:
         elif os.path.isdir(file):
             place = Place(None, (file,))
         else:
-            is_package = os.path.basename(file) == "__init__.py"
-            place = Place(file, (os.path.dirname(file),) if is_package else ())
-            self._modules.put(name, place)
-            return [*self._on_the_way_to(name, itself=False), (name, file)]
+            self._modules.name(name)
+            self._own.add(file)
+            return self._beside(name, file)
         if not place.directories and not place.is_source:
             has_no_file(name)
+        self._modules.name(name)
         self._modules.put(name, place)
         files = [one for path in place.directories for one in self._modules.below(name, path)]
         if place.is_source and place.file is not None and not place.directories:
             files = [(name, place.file)]
+            self._own.add(place.file)
         if not files:
             raise SourceMissing(f"version: the package {name!r} holds no .py file: name another")
         return [*self._on_the_way_to(name, itself=False), *files]
+
+    def _beside(self, name: str, file: str) -> list[tuple[str, str]]:
+        """A module in a file and the packages above it, if it is of the project."""
+        if not self._modules.is_of_project(name, file):
+            return []
+        is_package = os.path.basename(file) == "__init__.py"
+        self._modules.put(name, Place(file, (os.path.dirname(file),) if is_package else ()))
+        return [*self._on_the_way_to(name, itself=False), (name, file)]
 
     def _named(self, name: str) -> Place:
         """Where a module lies that was named by a str."""
         place = None if name == "__main__" else self._modules.find(name)
         if place is None or place == Place(None, ()):
-            module = sys.modules.get(name)
-            if module is not None:  # no path leads to it any more, but here it is
-                return Place(
-                    getattr(module, "__file__", None), tuple(getattr(module, "__path__", ()))
-                )
+            loaded = loaded_from(name)
+            if loaded is not None:  # no path leads to it any more, but here it is
+                return Place(loaded[0], tuple(loaded[1]))
         if place is not None:
             return place
         steps = name.split(".")
@@ -212,16 +222,16 @@ class Cover:
                 source = os.pread(descriptor, stats[0][2] + 1, 0)
             try:
                 tree = parse(source)
-                form = form_of(tree)
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                where = f"{printable(path)}:{getattr(error, 'lineno', None) or 1}"
-                what = getattr(error, "msg", None) or type(error).__name__
-                raise UnkeyableValue(
-                    f"version: {where}: not Python that this interpreter can parse ({what}): mend "
-                    f"it or leave it out"
-                ) from error
-            text = _SCHEME + blake3(form.encode("ascii")).hexdigest()
-            self._facts[text] = Facts(len(form), tuple(imports_of(tree)), tuple(exports_of(tree)))
+                form, takes = form_of(tree), (tuple(imports_of(tree)), tuple(exports_of(tree)))
+            except (SyntaxError, ValueError) as error:
+                if path in self._own:
+                    _refuse_unparsed(path, error)
+                # Python cannot import it either: of a newer one, or it lies there as data.
+                form, takes = _UNPARSED + source.decode("latin-1"), ((), ())
+            except (RecursionError, MemoryError) as error:  # with more room it may be importable
+                _refuse_unparsed(path, error)
+            text = _SCHEME + blake3(form.encode("latin-1")).hexdigest()
+            self._facts[text] = Facts(len(form), *takes)
             return text
 
         text, stats = steady(self._files, path, look, digest, (_SCHEME,))
@@ -240,3 +250,12 @@ class Cover:
                 f"pip does, or leave it out"
             )
         return version
+
+
+def _refuse_unparsed(path: str, error: Exception) -> NoReturn:
+    where = f"{printable(path)}:{getattr(error, 'lineno', None) or 1}"
+    what = getattr(error, "msg", None) or type(error).__name__
+    raise UnkeyableValue(
+        f"version: {where}: not Python that this interpreter can parse ({what}): mend it or leave "
+        f"it out"
+    ) from error

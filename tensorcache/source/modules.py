@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
-from importlib.machinery import EXTENSION_SUFFIXES, BuiltinImporter, FrozenImporter
-from typing import NamedTuple
+from importlib.machinery import EXTENSION_SUFFIXES, BuiltinImporter, FrozenImporter, PathFinder
+from typing import Any, NamedTuple
 
+from tensorcache.source.code import found_by, hooked
 from tensorcache.source.memory import Stat, stat_if_any
 
 # As the import system tries them: a package before a module, compiled code before source.
@@ -44,19 +44,26 @@ class Place(NamedTuple):
 
 
 class Modules:
-    """The modules that the directories of `path` hold. `seen`: what was looked at, as it was."""
+    """The modules that the directories of `path` hold.
+
+    `seen`: what was looked at, as it was. `hooked`: what finders said of what none of them holds.
+    """
 
     def __init__(self, path: Sequence[str]) -> None:
         self.seen: dict[str, Stat | None] = {}
+        self.hooked: dict[str, list[Any] | None] = {}
         self._path = path
         self._named: set[str] = set()
         self._places: dict[str, Place | None] = {}
         self._names: dict[str, frozenset[str]] = {}
         self._recorded: dict[str, frozenset[str]] = {}
 
-    def put(self, name: str, place: Place) -> None:
-        """Say where a module or package was found that was named, and what runs before it."""
+    def name(self, name: str) -> None:
+        """Say that a module was named, so that its top-level package is of the project."""
         self._named.add(name.partition(".")[0])
+
+    def put(self, name: str, place: Place) -> None:
+        """Say where a module or package was found, and what runs before it."""
         known = self._places.get(name)
         if known is not None:  # a package in several directories
             more = tuple(path for path in place.directories if path not in known.directories)
@@ -72,9 +79,9 @@ class Modules:
             directory = os.path.dirname(directory)
         parent = name.rpartition(".")[0]
         while parent and os.path.basename(directory) == parent.rpartition(".")[2]:
-            if "__init__.py" in self.names(directory):
-                place = Place(os.path.join(directory, "__init__.py"), (directory,))
-                self._places.setdefault(parent, place)
+            init = os.path.join(directory, "__init__.py")
+            if "__init__.py" in self.names(directory) and self._is_file(init):
+                self._places.setdefault(parent, Place(init, (directory,)))
             directory, parent = os.path.dirname(directory), parent.rpartition(".")[0]
 
     def find(self, name: str) -> Place | None:
@@ -97,13 +104,17 @@ class Modules:
             inside = self.names(path) if last in names else frozenset()
             for stem, found, below in ((f"{path}/__init__", inside, (path,)), (path, names, ())):
                 for suffix in _SUFFIXES:
-                    if os.path.basename(stem) + suffix in found:
+                    if os.path.basename(stem) + suffix in found and self._is_file(stem + suffix):
                         return Place(stem + suffix, below)
             if last in names and os.path.isdir(path):
                 portions.append(path)
         if portions:
             return Place(None, tuple(portions))
-        return None if parent else _hooked(name)
+        if parent:
+            return None
+        self.hooked[name] = hooked(name)
+        answer = self.hooked[name] or found_by(PathFinder, name)  # which opens archives
+        return None if answer is None else Place(answer[0], tuple(answer[1]))
 
     def below(
         self, name: str, directory: str, trail: tuple[str, ...] = ()
@@ -117,12 +128,21 @@ class Modules:
             # No module lies below a dot: editors and notebooks keep copies there.
             if entry.startswith(".") or entry == "__pycache__":
                 continue
-            if os.path.isdir(path):
-                yield from self.below(f"{name}.{entry}", path, (*trail, here))
-            elif entry == "__init__.py":
-                yield name, path
-            elif entry.endswith(".py") and os.path.exists(path):
-                yield f"{name}.{entry.removesuffix('.py')}", path
+            if not entry.endswith(".py") or not self._is_file(path):
+                self._look_through(path)
+                if os.path.isdir(path):
+                    yield from self.below(f"{name}.{entry}", path, (*trail, here))
+            else:
+                yield name if entry == "__init__.py" else f"{name}.{entry[:-3]}", path
+
+    def _is_file(self, path: str) -> bool:
+        self._look_through(path)
+        return os.path.isfile(path)
+
+    def _look_through(self, path: str) -> None:
+        """A link counts as seen: its directory stays as it is when what it leads to does not."""
+        if os.path.islink(path):
+            self.seen.setdefault(path, stat_if_any(path))
 
     def is_of_project(self, name: str, file: str) -> bool:
         """Whether the code of module `name` in `file` is the project's; see above."""
@@ -156,9 +176,7 @@ class Modules:
                 if ours and kind in (".dist-info", ".egg-info"):
                     path = os.path.join(directory, entry)
                     for file in (f"{path}/METADATA", f"{path}/PKG-INFO", path):
-                        found = re.search(
-                            r"^Version:\s*(\S+)", self.text_of(file), re.MULTILINE | re.IGNORECASE
-                        )
+                        found = _VERSION.search(self.text_of(file))
                         if found:
                             return found[1]
         return None
@@ -201,17 +219,6 @@ def root_of(name: str, path: str) -> str:
             return os.path.dirname(path)
         base = os.path.dirname(base)
     return base
-
-
-def _hooked(name: str) -> Place | None:
-    """Where a finder that somebody added finds it: editable installs, archives."""
-    for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        spec = find(name, None) if find is not None else None
-        if spec is not None:
-            origin = spec.origin if spec.has_location else None
-            return Place(origin, tuple(spec.submodule_search_locations or ()))
-    return None
 
 
 def _plain(name: str) -> str:

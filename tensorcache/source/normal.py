@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # `ctx` follows from the place, `kind` is the u of u"", comments of types are comments.
 _NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements have statements
+_SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _SETTING = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr)
 
 # (level, module, names): how many dots, what follows them, and what is taken from there, if said.
@@ -45,22 +47,68 @@ def parse(source: bytes) -> ast.Module:
 
 
 def imports_of(tree: ast.Module) -> list[Import]:
-    """What a file may import when it runs, in functions too; not under `if TYPE_CHECKING:`."""
+    """What a file may import when it runs, in functions too; not under `if TYPE_CHECKING:`.
+
+    With `import a`, a use of `a.b.c` is one of the module `a.b`, if that is any: somebody else has
+    imported it, or this would fail. A name counts in the whole file, whatever its scope.
+    """
     found: set[Import] = set()
-    stack: list[Any] = [tree]
+    bound: dict[str, set[tuple[int, str]]] = {}  # by name in this file: the level and the module
+    used: set[tuple[str, str]] = set()
+    for node in _running(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.add((0, alias.name, ()))
+                name, module = alias.asname, alias.name
+                if name is None:  # `import a.b` binds a
+                    name = module = alias.name.partition(".")[0]
+                bound.setdefault(name, set()).add((0, module))
+        elif isinstance(node, ast.ImportFrom):
+            base = f"{node.module}." if node.module else ""
+            found.add((node.level, node.module or "", tuple(sorted(a.name for a in node.names))))
+            for alias in node.names:
+                place = node.level, base + alias.name
+                bound.setdefault(alias.asname or alias.name, set()).add(place)
+        elif isinstance(node, ast.Attribute):
+            used |= _dotted(node)
+        elif isinstance(node, ast.Call):
+            found |= _imported_by(node)
+    for name, rest in used:
+        found |= {(level, f"{module}.{rest}", ()) for level, module in bound.get(name, ())}
+    return sorted(found)
+
+
+def _running(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every node but those under `if TYPE_CHECKING:`."""
+    stack: list[ast.AST] = [tree]
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.Import):
-            found |= {(0, alias.name, ()) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names = tuple(sorted(alias.name for alias in node.names))
-            found.add((node.level, node.module or "", names))
-        elif isinstance(node, ast.If) and _is_for_typing(node.test):
+        if isinstance(node, ast.If) and _is_for_typing(node.test):
             stack += node.orelse
         else:
-            for block in _BLOCKS:
-                stack += getattr(node, block, ())
-    return sorted(found)
+            yield node
+            stack += ast.iter_child_nodes(node)
+
+
+def _dotted(node: ast.expr) -> set[tuple[str, str]]:
+    """`a.b.c` as (a, b.c); nothing, if it does not begin with a name."""
+    steps: list[str] = []
+    while isinstance(node, ast.Attribute):
+        steps.append(node.attr)
+        node = node.value
+    return {(node.id, ".".join(reversed(steps)))} if isinstance(node, ast.Name) else set()
+
+
+def _imported_by(call: ast.Call) -> set[Import]:
+    """The module that `import_module("a.b")` or `__import__("a.b")` says in so many words."""
+    function = getattr(call.func, "attr", getattr(call.func, "id", None))
+    if function not in ("import_module", "__import__"):
+        return set()
+    names = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "name")]
+    texts = [one.value for one in names if isinstance(one, ast.Constant)]
+    # What a leading dot is relative to is taken for `__package__`.
+    modules = [(text, text.lstrip(".")) for text in texts if isinstance(text, str)]
+    return {(len(text) - len(rest), rest, ()) for text, rest in modules if all(rest.split("."))}
 
 
 def _is_for_typing(test: ast.expr) -> bool:
@@ -70,7 +118,12 @@ def _is_for_typing(test: ast.expr) -> bool:
 def exports_of(tree: ast.Module) -> list[str]:
     """The texts that `__all__` is made of, which may name modules: what `*` takes."""
     names: set[str] = set()
-    for statement in tree.body:
+    stack: list[ast.AST] = [tree]
+    while stack:
+        statement = stack.pop()
+        if not isinstance(statement, _SCOPES):
+            for block in _BLOCKS:
+                stack += getattr(statement, block, ())
         nodes = list(ast.walk(statement)) if isinstance(statement, _SETTING) else []
         if any(isinstance(node, ast.Name) and node.id == "__all__" for node in nodes):
             texts = (node.value for node in nodes if isinstance(node, ast.Constant))
