@@ -29,8 +29,8 @@ from tensorcache.key import MAX_DEPTH, canonical
 from tensorcache.source.code import CodeVersion, Version, code_version, version_of
 from tensorcache.source.content import files_text
 from tensorcache.source.database import Database, database, database_identity
-from tensorcache.source.identity import Identity, named, unreadable
-from tensorcache.source.memory import Memory, printable
+from tensorcache.source.identity import Identity, named, shown, unreadable
+from tensorcache.source.memory import Memory
 
 __all__ = [
     "CodeVersion",
@@ -113,14 +113,14 @@ def identify(
 
 
 def _files_identity(source: Files, memory: Memory) -> Identity:
-    shown = printable(", ".join(source.globs))
+    where = shown(", ".join(source.globs))
     try:
         text, why, parts = files_text(source.globs, memory)
     except SourceMissing:
         raise
     except OSError as error:
-        text, why, parts = None, unreadable(error, shown), None
-    return Identity(text, why, "files", shown, None, parts)
+        text, why, parts = None, unreadable(error, where), None
+    return Identity(text, why, "files", where, None, parts)
 
 
 def _value_text(x: Any, leaf_digest: Callable[[Any], str | None]) -> str:

@@ -22,6 +22,7 @@ from blake3 import blake3
 from tensorcache.errors import SourceMissing, UnkeyableValue
 from tensorcache.manifest import Part, Parts
 from tensorcache.progress import progress
+from tensorcache.source.identity import shown
 from tensorcache.source.memory import MAX_PARTS, Memory, Stats, printable, stat_of, steady
 
 BLOCK_BYTES = 1 << 20  # at once, so that it is still at hand for the second look
@@ -109,7 +110,7 @@ def files_text(globs: tuple[str, ...], memory: Memory) -> tuple[str | None, str,
         listing = _listing(pattern)
         if not listing:
             raise SourceMissing(
-                f"files {pattern!r}: matches no file: check the pattern "
+                f"files {shown(pattern)!r}: matches no file: check the pattern "
                 "(what is literal in it can be written glob.escape(name))"
             )
         hasher.update(len(listing).to_bytes(8, "little"))

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from tensorcache.errors import SourceMissing, UnkeyableValue
 from tensorcache.manifest import Parts
-from tensorcache.source.identity import Identity, is_url, named, shown, unreadable
-from tensorcache.source.memory import Memory, Stats, seen, stat_of
+from tensorcache.source.identity import Identity, is_encodable, is_url, named, shown, unreadable
+from tensorcache.source.memory import Memory, Stats, printable, seen, stat_of
 
 _LEVELS = ("bytes", "stat", "logical")
 
@@ -72,6 +72,11 @@ def database(
     is_logical = bool(names or chosen or is_url(path))
     level = level or ("logical" if is_logical else "bytes")
     where = f"database {shown(path)!r}"
+    if "://" in path and (not is_url(path) or path.strip(" \t\r\n'\"") != path):
+        raise UnkeyableValue(
+            f"{where}: it is no URL: write it as in 'postgresql+psycopg://user:password@host/name' "
+            "with no blank, quote or other word around it"
+        )
     if level not in _LEVELS:
         levels = ", ".join(map(repr, _LEVELS))
         raise UnkeyableValue(f"{where}: {level!r:.40} is no level: use one of {levels}")
@@ -87,7 +92,11 @@ def _named_tables(path: str, tables: Iterable[str] | None) -> tuple[str, ...]:
     if tables is None:
         return ()
     names = (tables,) if isinstance(tables, str) else tuple(tables)
-    if isinstance(tables, str) or not names or not all(type(x) is str and x for x in names):
+    if (
+        isinstance(tables, str)
+        or not names
+        or not all(type(x) is str and x and is_encodable(x) for x in names)
+    ):
         raise UnkeyableValue(
             f"database {shown(path)!r}: tables={tables!r:.80} names no tables: "
             "pass a list of names, or nothing for all"
@@ -99,7 +108,9 @@ def _named_queries(path: str, queries: Mapping[str, str] | None) -> tuple[tuple[
     if queries is None:
         return ()
     pairs = tuple(queries.items()) if isinstance(queries, Mapping) else ()
-    if not pairs or not all(type(x) is str and x.strip() for pair in pairs for x in pair):
+    if not pairs or not all(
+        type(x) is str and x.strip() and is_encodable(x) for pair in pairs for x in pair
+    ):
         raise UnkeyableValue(
             f"database {shown(path)!r}: queries={queries!r:.80} names no queries: "
             "pass {'name': 'SELECT … ORDER BY …'}"
@@ -132,7 +143,7 @@ def _file_identity(source: Database, path: str, memory: Memory) -> Identity:
 
         if stats[0] is None:
             raise SourceMissing(
-                f"database {source.path!r} is not there: check the path, or make it"
+                f"database {shown(source.path)!r} is not there: check the path, or make it"
             )
         nonlocal kind
         kind = image.kind_of(path)
@@ -168,5 +179,5 @@ def _file_identity(source: Database, path: str, memory: Memory) -> Identity:
 def _remembered_as(source: Database, path: str) -> str:
     """The name in the memory: the path, and what of it counts."""
     if source.level != "logical":
-        return shown(path)
-    return f"{shown(path)}#logical{json.dumps([source.tables, source.queries])}"
+        return printable(path)
+    return f"{printable(path)}#logical{json.dumps([source.tables, source.queries])}"

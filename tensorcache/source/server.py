@@ -9,8 +9,10 @@ has no cause. Other dialects than PostgreSQL work as far as they know that isola
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 from tensorcache.errors import UnkeyableValue
 from tensorcache.source.database import Database
@@ -154,6 +156,9 @@ def _line(error: Exception, url: URL) -> str:
     said = " ".join(str(cause).split())
     secrets = {str(url.password or "")}
     secrets |= {str(value) for key, value in url.query.items() if key not in ("host", "port")}
+    secrets |= {quoted(secret) for secret in secrets for quoted in (quote, quote_plus)}
     if any(secret in said for secret in secrets - {""}):
         return f"{type(cause).__name__}, which quotes what is secret in the URL"
+    for user in {url.username or "", quote(url.username or "")} - {""}:
+        said = re.sub(rf"(?<!\w){re.escape(user)}(?!\w)", "…", said)  # it may be a part of any word
     return f"{said:.400}"
