@@ -163,6 +163,19 @@ def test_one_descriptor_is_kept_for_a_database_however_often_it_is_read(tmp_path
     connection.close()
 
 
+def test_descriptors_of_deleted_shms_are_closed(tmp_path):
+    path = str(tmp_path / "league.sqlite")
+    connect(path, "wal").close()
+    count = len(os.listdir("/dev/fd"))
+    for _ in range(10):
+        connection = connect(path, "wal")
+        connection.execute("INSERT INTO t(b) VALUES (1)")
+        assert identify(database(path, "logical"), {}, leaf_digest=lambda _: None).text
+        connection.close()
+
+    assert len(os.listdir("/dev/fd")) <= count + 2
+
+
 FORKED = """
 import os, signal, sys
 from tensorcache.source import database, identify
