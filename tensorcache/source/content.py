@@ -164,10 +164,10 @@ def files_text(globs: tuple[str, ...], memory: Memory) -> tuple[str | None, str,
             update_framed(hasher, name)
             digest = text.removeprefix(_SCHEME)
             hasher.update(bytes.fromhex(digest))
-            if len(parts) <= MAX_PARTS:
+            if len(parts) <= MAX_PARTS:  # one more than are kept
                 parts[printable(os.fsdecode(name))] = Part(found[2], digest)
     text = f"files-1:blake3:{hasher.hexdigest()}"
-    return text, "", parts if len(parts) <= MAX_PARTS else None
+    return text, "", parts
 
 
 def update_framed(hasher: blake3, data: bytes) -> None:
