@@ -363,3 +363,11 @@ def test_half_a_character_is_refused_in_one_line():
                 database("league.sqlite", **chosen)
     with pytest.raises(UnkeyableValue, match="names no file"):
         database("\ud800")
+
+
+@pytest.mark.parametrize("fickle", ["now()", "CURRENT_DATE", "random ()", "date('now')"])
+def test_a_query_that_is_another_each_time_is_refused(fickle):
+    with pytest.raises(UnkeyableValue, match="which is another each time: write a value"):
+        database("league.sqlite", queries={"q": f"SELECT a FROM t WHERE day < {fickle}"})
+    columns = 'SELECT t.current_date, "random", know(x), "now" FROM t'
+    assert database("league.sqlite", queries={"q": columns}).queries

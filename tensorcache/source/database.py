@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -18,6 +19,12 @@ from tensorcache.source.identity import Identity, is_encodable, is_url, named, s
 from tensorcache.source.memory import Memory, Stats, printable, seen, stat_of
 
 _LEVELS = ("bytes", "stat", "logical")
+# The plainest of what is another each time; it cannot be told of every function and view.
+_FICKLE = re.compile(
+    r"(?<![\w.\"])((now|random|randomblob|gen_random_uuid|today)\s*\("
+    r"|current_(date|time|timestamp)\b)|'now'",
+    re.IGNORECASE,
+)
 
 
 class Database(NamedTuple):
@@ -57,7 +64,9 @@ def database(
             devices anew. Not given: `logical` where tables, queries or a URL are, else `bytes`.
         tables: the tables or views that count; a change of another is none.
         queries: SELECTs by name; their text counts too, and rows in the order that they come,
-            so that each needs an ORDER BY.
+            so that each needs an ORDER BY. They, and views that are named, must be functions of
+            the database's tables alone: what a clock, chance, a setting or another file gives is
+            remembered while the database lies still.
 
     Rows of a table count in the order of its primary key, which is unique, mostly sorted already,
     and the same wherever the rows are; without one in the order of all columns, for the order in
@@ -115,6 +124,12 @@ def _named_queries(path: str, queries: Mapping[str, str] | None) -> tuple[tuple[
             f"database {shown(path)!r}: queries={queries!r:.80} names no queries: "
             "pass {'name': 'SELECT … ORDER BY …'}"
         )
+    for name, text in pairs:
+        if fickle := _FICKLE.search(text):
+            raise UnkeyableValue(
+                f"database {shown(path)!r}: the query {name!r} has {fickle[0]!r}, which is another "
+                "each time: write a value, and pass it as an input"
+            )
     return tuple(sorted(pairs))
 
 
