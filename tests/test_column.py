@@ -275,3 +275,11 @@ def test_any_payload_comes_back_exactly(payload):
     assert len(kept.names()) == sum(
         len(shard.read(kept.pieces[piece.digest], "")) for piece in kept.contents.shards
     )
+
+
+def test_an_array_and_a_tensor_are_no_equal_values():
+    ones = np.ones(3, "f4"), torch.ones(3), torch.ones(3, requires_grad=True)
+
+    assert len({column.leaf_digest(one) for one in ones}) == 3
+    assert column.leaf_digest(torch.ones(3)) == column.leaf_digest(torch.ones(6)[::2])
+    assert column.leaf_digest(3) is None

@@ -192,7 +192,7 @@ def test_different_values_have_different_identities():
     texts = [identity_of(value(x)).text for x in values]
 
     assert len(set(texts)) == len(values)
-    assert all(text.startswith("value-1:blake3:") for text in texts)
+    assert all(text.startswith("value-2:blake3:") for text in texts)
 
 
 def test_equal_values_have_one_identity():

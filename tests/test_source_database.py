@@ -23,7 +23,7 @@ from databases import (
 
 import tensorcache
 from tensorcache.errors import SourceMissing, UnkeyableValue
-from tensorcache.source import files, identify
+from tensorcache.source import database, files, identify
 
 
 def test_commit_that_only_the_wal_has_counts_with_its_writer_alive_and_dead(tmp_path):
@@ -161,6 +161,19 @@ def test_one_descriptor_is_kept_for_a_database_however_often_it_is_read(tmp_path
 
     assert os.listdir("/dev/fd") == before
     connection.close()
+
+
+def test_descriptors_of_deleted_shms_are_closed(tmp_path):
+    path = str(tmp_path / "league.sqlite")
+    connect(path, "wal").close()
+    count = len(os.listdir("/dev/fd"))
+    for _ in range(10):
+        connection = connect(path, "wal")
+        connection.execute("INSERT INTO t(b) VALUES (1)")
+        assert identify(database(path, "logical"), {}, leaf_digest=lambda _: None).text
+        connection.close()
+
+    assert len(os.listdir("/dev/fd")) <= count + 2
 
 
 FORKED = """
@@ -312,3 +325,49 @@ def test_unreadable_database_is_not_identified_now(tmp_path):
 
     assert identity.text is None
     assert identity.why == f"{path} cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        " postgresql://me:hunter2@h/db",
+        "postgresql://me:hunter2@h/db\n",
+        "'postgresql://me:hunter2@h/db'",
+        "jdbc:postgresql://h/db?user=me&password=hunter2",
+        "postgresql://me:hunter2@h/db\0",
+        ["postgresql://me:hunter2@h/db"],
+        "host=h user=me password=hunter2",
+        "host=h PASSWORD = 'hunter2 x'",
+        "Server=h;Uid=me;Pwd=hunter2;",
+    ],
+)
+def test_what_only_looks_like_a_url_is_refused_without_its_password(path):
+    said = []
+    for describe in (database, files):
+        try:
+            source = describe(path)
+            said.append(repr(source) if describe is database else "")
+            identify(source, {}, leaf_digest=lambda _: None)
+        except (UnkeyableValue, SourceMissing) as error:
+            said.append(str(error))
+
+    assert len(said) >= 2
+
+    assert [text for text in said if "hunter2" in text or "me:" in text or "\n" in text] == []
+
+
+def test_half_a_character_is_refused_in_one_line():
+    for half in ("\ud800", "\udcff"):
+        for chosen in ({"tables": [half]}, {"queries": {half: "SELECT 1"}}):
+            with pytest.raises(UnkeyableValue, match="names no"):
+                database("league.sqlite", **chosen)
+    with pytest.raises(UnkeyableValue, match="names no file"):
+        database("\ud800")
+
+
+@pytest.mark.parametrize("fickle", ["now()", "CURRENT_DATE", "random ()", "date('now')"])
+def test_a_query_that_is_another_each_time_is_refused(fickle):
+    with pytest.raises(UnkeyableValue, match="which is another each time: write a value"):
+        database("league.sqlite", queries={"q": f"SELECT a FROM t WHERE day < {fickle}"})
+    columns = 'SELECT t.current_date, "random", know(x), "now" FROM t'
+    assert database("league.sqlite", queries={"q": columns}).queries

@@ -153,3 +153,74 @@ def test_an_instant_is_the_same_in_every_zone(path):
         texts.add(identity(path, tables=["game"]).text)
 
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "two"),
+    [
+        ("DATE", "DATE 'infinity'", "DATE '9999-12-31'"),
+        ("DATE[]", "[DATE 'infinity']", "[DATE '9999-12-31']"),
+        ("TIMESTAMP", "TIMESTAMP 'infinity'", "TIMESTAMP '9999-12-31 23:59:59.999999'"),
+        ("TIMESTAMPTZ", "TIMESTAMPTZ '-infinity'", "TIMESTAMPTZ '0001-01-01 00:00:00+00'"),
+        ("STRUCT(a VARCHAR[], d DATE)", "{'a': ['x, y']}", "{'a': ['x', 'y']}"),
+    ],
+)  # fmt: skip
+def test_values_that_python_finds_equal_differ(path, kind, one, two):
+    texts = set()
+    for value in (one, two):
+        change(path, f"CREATE OR REPLACE TABLE odd(x {kind})", f"INSERT INTO odd VALUES ({value})")
+        texts.add(identity(path, tables=["odd"]).text)
+        if one.startswith(kind):
+            with pytest.raises(UnkeyableValue, match="for infinity too: cast it to text"):
+                identity(path, queries={"q": f"SELECT {one} AS x"})
+
+    assert len(texts) == 2
+
+
+@pytest.mark.parametrize("kind", ["UNION(a INTEGER, b INTEGER)", "VARIANT", "VARIANT[]"])
+def test_what_has_no_exact_text_is_refused(path, kind):
+    try:
+        change(path, f"CREATE TABLE odd(x {kind})")
+    except duckdb.Error:
+        pytest.skip(f"this DuckDB has no {kind}")
+
+    for chosen in ({"tables": ["odd"]}, {"queries": {"q": "SELECT x FROM odd"}}, {}):
+        with pytest.raises(UnkeyableValue, match=r"column 'x' is a .* union_tag\(\)"):
+            identity(path, **chosen)
+
+
+def test_a_dot_in_a_name_is_no_schema(path):
+    change(path, 'CREATE TABLE "other.game"(b INT)', "CREATE SCHEMA league")
+    change(path, "CREATE TABLE league.league.x(b INT)", "INSERT INTO other.game VALUES (1)")
+    before = identity(path)
+    change(path, 'INSERT INTO main."other.game" VALUES (2)')
+
+    names = {"game", "note", "other.game", '"other.game"', "league.x"}
+    assert set(before.parts) == names
+    assert identity(path).text != before.text
+    assert identity(path, tables=['"other.game"']).parts['"other.game"'].size == 1
+
+
+def test_a_view_or_query_that_reads_outside_the_database_is_refused(path, tmp_path):
+    outside = str(tmp_path / "outside.csv")
+    (tmp_path / "outside.csv").write_text("a\n1\n")
+    change(path, f"CREATE VIEW far AS SELECT * FROM read_csv('{outside}')")
+
+    for chosen in ({"tables": ["far"]}, {"queries": {"q": f"SELECT * FROM '{outside}'"}}):
+        with pytest.raises(UnkeyableValue, match="reads outside the database: name its files as"):
+            identity(path, **chosen)
+    assert identity(path, tables=["best"]).text
+    assert identity(path).text
+
+
+def test_an_open_connection_of_this_process_keeps_its_rights(path, tmp_path):
+    (tmp_path / "outside.csv").write_text("a\n1\n")
+    with duckdb.connect(path, read_only=True) as db:
+        assert identity(path, tables=["note"]).text
+        found = identity(path, queries={"q": "SELECT 1"})
+        rows = db.execute(f"SELECT * FROM '{tmp_path / 'outside.csv'}'").fetchall()
+
+    assert found.text is None
+    assert "different configuration" in found.why
+    assert rows == [(1,)]
+    assert identity(path, queries={"q": "SELECT 1"}).text

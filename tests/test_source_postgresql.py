@@ -106,6 +106,41 @@ def test_every_value_counts_exactly(url, assignment):
     assert identity(url, tables=["note"]).text == note
 
 
+@pytest.mark.parametrize(
+    ("kind", "one", "two"),
+    [
+        ("JSONB", "'1.00000000000000000001'", "'1.00000000000000000002'"),
+        ("JSON", """'{"a": 1, "a": 2}'""", """'{"a": 3, "a": 2}'"""),
+        ("JSON", """'"\\ud800"'""", "'1'"),
+        ("INT[]", "'[2:3]={1,2}'::INT[]", "'{1,2}'::INT[]"),
+        ("DATE", "'infinity'", "'9999-12-31'"),
+        ("TIMESTAMPTZ", "'infinity'", "'-infinity'"),
+        ("FLOAT8[]", "ARRAY[0.1::FLOAT8]", "ARRAY[0.1::FLOAT8 + 2e-17]"),
+    ],
+)
+def test_values_that_python_finds_equal_differ(url, kind, one, two):
+    texts = set()
+    for value in (one, two):
+        change(url, "DROP TABLE IF EXISTS odd", f"CREATE TABLE odd(x {kind})")
+        change(url, f"INSERT INTO odd VALUES ({value})")
+        texts.add(identity(url, tables=["odd"]).text)
+
+    assert len(texts) == 2
+    if kind.startswith("JSON"):
+        with pytest.raises(UnkeyableValue, match=r"column 'x' is JSON, .* cast it to text"):
+            identity(url, queries={"q": "SELECT x FROM odd"})
+
+
+def test_no_user_is_said(url):
+    nobody = url.replace("://postgres:@", "://some%40body:@")
+    assert nobody != url
+    found = identity(nobody, tables=["game"])
+
+    assert found.text is None
+    assert "does not exist" in found.why
+    assert "some" not in f"{found}{database(nobody)!r}"
+
+
 def test_views_queries_and_other_schemas_may_be_named(url):
     assert identity(url, tables=["best", "other.game"]).parts["best"].size == 1
     query = "SELECT id, name FROM game WHERE name LIKE 'n1%' AND ':x' <> name ORDER BY id"

@@ -183,7 +183,9 @@ def tensor_of(array: np.ndarray[Any, Any], form: Form) -> torch.Tensor:
 
 
 def leaf_digest(value: Any) -> str | None:
-    """The dtype, shape and blake3 of an array or tensor, as text; None for what is neither.
+    """Kind, dtype, shape and blake3 of an array or tensor, as text; None for what is neither.
+
+    The kind counts, because a build may give back what it was given.
 
     Raises:
         UnstorableValue: a tensor that has no exact form.
@@ -192,4 +194,7 @@ def leaf_digest(value: Any) -> str | None:
         return None
     array = array_of(value)
     digest = blake3(bytes_of(array).data).hexdigest()
-    return f"{form_of(value).name}:{list(value.shape)}:{digest}"
+    kind = "numpy"
+    if type(value) is not np.ndarray:
+        kind = "torch-grad" if value.requires_grad else "torch"
+    return f"{kind}:{form_of(value).name}:{list(value.shape)}:{digest}"

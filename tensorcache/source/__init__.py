@@ -29,8 +29,8 @@ from tensorcache.key import MAX_DEPTH, canonical
 from tensorcache.source.code import CodeVersion, Version, code_version, version_of
 from tensorcache.source.content import files_text
 from tensorcache.source.database import Database, database, database_identity
-from tensorcache.source.identity import Identity, named, unreadable
-from tensorcache.source.memory import Memory, printable
+from tensorcache.source.identity import Identity, named, shown, unreadable
+from tensorcache.source.memory import MAX_PARTS, Memory
 
 __all__ = [
     "CodeVersion",
@@ -104,23 +104,26 @@ def identify(
     if type(source) is Value:
         return Identity(_value_text(source.value, leaf_digest), "", "value", None, None)
     if type(source) is Database:
-        return database_identity(source, memory)
-    if type(source) is Files:
-        return _files_identity(source, memory)
-    raise UnkeyableValue(
-        f"sources: {source!r:.80} is no source: use database(path), files(globs) or value(x)"
-    )
+        found = database_identity(source, memory)
+    elif type(source) is Files:
+        found = _files_identity(source, memory)
+    else:
+        raise UnkeyableValue(
+            f"sources: {source!r:.80} is no source: use database(path), files(globs) or value(x)"
+        )
+    # They explain, and every hit reads a manifest: of more, none are kept.
+    return found if len(found.parts or ()) <= MAX_PARTS else found._replace(parts=None)
 
 
 def _files_identity(source: Files, memory: Memory) -> Identity:
-    shown = printable(", ".join(source.globs))
+    where = shown(", ".join(source.globs))
     try:
         text, why, parts = files_text(source.globs, memory)
     except SourceMissing:
         raise
     except OSError as error:
-        text, why, parts = None, unreadable(error, shown), None
-    return Identity(text, why, "files", shown, None, parts)
+        text, why, parts = None, unreadable(error, where), None
+    return Identity(text, why, "files", where, None, parts)
 
 
 def _value_text(x: Any, leaf_digest: Callable[[Any], str | None]) -> str:
@@ -150,4 +153,4 @@ def _value_text(x: Any, leaf_digest: Callable[[Any], str | None]) -> str:
 
     plain = canonical(small(x, 0), "value(x)")
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return f"value-1:blake3:{blake3(text.encode('ascii')).hexdigest()}"
+    return f"value-2:blake3:{blake3(text.encode('ascii')).hexdigest()}"

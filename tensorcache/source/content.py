@@ -6,6 +6,11 @@ file drops those that SQLite or DuckDB hold on it through another one; a second 
 come in. One is kept for each such file (device and inode) until the process ends, also of `-shm`,
 where SQLite's WAL locks are. A `-wal` or `-journal` carries no locks and is closed.
 
+A `-shm` alone may be closed once it is deleted, or each time that a database is opened and closed
+would leave one. SQLite deletes it when the last connection of all processes goes, so that nobody
+has a lock there. Who deletes it by hand under live connections has let a second writer in already.
+A database that was replaced is kept: connections to the old file are common, and their locks count.
+
 Digests use one thread: blake3's shared pool of threads does not survive fork, and a child that
 asks it for work waits for ever.
 """
@@ -16,12 +21,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from blake3 import blake3
 
 from tensorcache.errors import SourceMissing, UnkeyableValue
 from tensorcache.manifest import Part, Parts
 from tensorcache.progress import progress
+from tensorcache.source.identity import shown
 from tensorcache.source.memory import MAX_PARTS, Memory, Stats, printable, stat_of, steady
 
 BLOCK_BYTES = 1 << 20  # at once, so that it is still at hand for the second look
@@ -29,7 +36,17 @@ LOCK_BYTE = 1 << 30  # the page of a SQLite database with this byte holds locks,
 SQLITE_MAGIC = b"SQLite format 3\x00"
 DUCKDB_MAGIC = b"DUCK"  # at offset 8
 _SCHEME = "content-1:blake3:"
-_kept: dict[tuple[int, int], int] = {}
+
+
+class _Kept(NamedTuple):
+    """A descriptor that is kept; `readers` has an item for each that is reading now."""
+
+    descriptor: int
+    is_shm: bool
+    readers: list[None]
+
+
+_kept: dict[tuple[int, int], _Kept] = {}
 
 
 @contextmanager
@@ -41,22 +58,49 @@ def reading(path: str) -> Iterator[int]:
         OSError: not there, or not readable.
     """
     found = _regular(path, os.stat(path))
-    descriptor = _kept.get((found.st_dev, found.st_ino))
-    if descriptor is not None:
-        yield descriptor
-        return
+    kept = _kept.get((found.st_dev, found.st_ino))
+    if kept is not None:
+        kept.readers.append(None)
+        try:
+            # Looked up again: who closes takes it out first, and then looks for readers.
+            if _kept.get((found.st_dev, found.st_ino)) is kept:
+                yield kept.descriptor
+                return
+        finally:
+            kept.readers.pop()
     # Non-blocking, because a pipe may have taken the file's place since.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and _may_be_locked(path, os.pread(descriptor, 16, 0)):
+    is_file = stat.S_ISREG(found.st_mode)
+    head = os.pread(descriptor, 16, 0) if is_file else b""
+    if is_file and _may_be_locked(path, head):
+        _close_deleted()
+        kept = _Kept(descriptor, path.endswith("-shm") and head != SQLITE_MAGIC, [None])
         # The loser of a race between threads stays open as well: nothing here may close it.
-        yield _kept.setdefault((found.st_dev, found.st_ino), descriptor)
+        _kept.setdefault((found.st_dev, found.st_ino), kept)
+        try:
+            yield descriptor
+        finally:
+            kept.readers.pop()
         return
     try:
         _regular(path, found)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _close_deleted() -> None:
+    """Close each `-shm` that is deleted and that nobody reads; see the rules above."""
+    for name, seen in list(_kept.items()):
+        # Without a lock, for a fork may come at any time: whoever takes it out has it alone.
+        kept = _kept.pop(name, None) if seen.is_shm else None
+        if kept is None:
+            continue
+        if kept.readers or os.fstat(kept.descriptor).st_nlink:
+            _kept.setdefault(name, kept)
+        else:
+            os.close(kept.descriptor)
 
 
 def size_bytes(path: str) -> int:
@@ -109,7 +153,7 @@ def files_text(globs: tuple[str, ...], memory: Memory) -> tuple[str | None, str,
         listing = _listing(pattern)
         if not listing:
             raise SourceMissing(
-                f"files {pattern!r}: matches no file: check the pattern "
+                f"files {shown(pattern)!r}: matches no file: check the pattern "
                 "(what is literal in it can be written glob.escape(name))"
             )
         hasher.update(len(listing).to_bytes(8, "little"))
@@ -120,10 +164,10 @@ def files_text(globs: tuple[str, ...], memory: Memory) -> tuple[str | None, str,
             update_framed(hasher, name)
             digest = text.removeprefix(_SCHEME)
             hasher.update(bytes.fromhex(digest))
-            if len(parts) <= MAX_PARTS:
+            if len(parts) <= MAX_PARTS:  # one more than are kept
                 parts[printable(os.fsdecode(name))] = Part(found[2], digest)
     text = f"files-1:blake3:{hasher.hexdigest()}"
-    return text, "", parts if len(parts) <= MAX_PARTS else None
+    return text, "", parts
 
 
 def update_framed(hasher: blake3, data: bytes) -> None:

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tensorcache.errors import SourceMissing, UnkeyableValue
 from tensorcache.manifest import Parts
-from tensorcache.source.identity import Identity, is_url, named, shown, unreadable
-from tensorcache.source.memory import Memory, Stats, seen, stat_of
+from tensorcache.source.identity import Identity, is_encodable, is_url, named, shown, unreadable
+from tensorcache.source.memory import Memory, Stats, printable, seen, stat_of
 
 _LEVELS = ("bytes", "stat", "logical")
+# The plainest of what is another each time; it cannot be told of every function and view.
+_FICKLE = re.compile(
+    r"(?<![\w.\"])((now|random|randomblob|gen_random_uuid|today)\s*\("
+    r"|current_(date|time|timestamp)\b)|'now'",
+    re.IGNORECASE,
+)
 
 
 class Database(NamedTuple):
@@ -57,7 +64,9 @@ def database(
             devices anew. Not given: `logical` where tables, queries or a URL are, else `bytes`.
         tables: the tables or views that count; a change of another is none.
         queries: SELECTs by name; their text counts too, and rows in the order that they come,
-            so that each needs an ORDER BY.
+            so that each needs an ORDER BY. They, and views that are named, must be functions of
+            the database's tables alone: what a clock, chance, a setting or another file gives is
+            remembered while the database lies still.
 
     Rows of a table count in the order of its primary key, which is unique, mostly sorted already,
     and the same wherever the rows are; without one in the order of all columns, for the order in
@@ -72,6 +81,11 @@ def database(
     is_logical = bool(names or chosen or is_url(path))
     level = level or ("logical" if is_logical else "bytes")
     where = f"database {shown(path)!r}"
+    if "://" in path and (not is_url(path) or path.strip(" \t\r\n'\"") != path):
+        raise UnkeyableValue(
+            f"{where}: it is no URL: write it as in 'postgresql+psycopg://user:password@host/name' "
+            "with no blank, quote or other word around it"
+        )
     if level not in _LEVELS:
         levels = ", ".join(map(repr, _LEVELS))
         raise UnkeyableValue(f"{where}: {level!r:.40} is no level: use one of {levels}")
@@ -87,7 +101,11 @@ def _named_tables(path: str, tables: Iterable[str] | None) -> tuple[str, ...]:
     if tables is None:
         return ()
     names = (tables,) if isinstance(tables, str) else tuple(tables)
-    if isinstance(tables, str) or not names or not all(type(x) is str and x for x in names):
+    if (
+        isinstance(tables, str)
+        or not names
+        or not all(type(x) is str and x and is_encodable(x) for x in names)
+    ):
         raise UnkeyableValue(
             f"database {shown(path)!r}: tables={tables!r:.80} names no tables: "
             "pass a list of names, or nothing for all"
@@ -99,11 +117,19 @@ def _named_queries(path: str, queries: Mapping[str, str] | None) -> tuple[tuple[
     if queries is None:
         return ()
     pairs = tuple(queries.items()) if isinstance(queries, Mapping) else ()
-    if not pairs or not all(type(x) is str and x.strip() for pair in pairs for x in pair):
+    if not pairs or not all(
+        type(x) is str and x.strip() and is_encodable(x) for pair in pairs for x in pair
+    ):
         raise UnkeyableValue(
             f"database {shown(path)!r}: queries={queries!r:.80} names no queries: "
             "pass {'name': 'SELECT … ORDER BY …'}"
         )
+    for name, text in pairs:
+        if fickle := _FICKLE.search(text):
+            raise UnkeyableValue(
+                f"database {shown(path)!r}: the query {name!r} has {fickle[0]!r}, which is another "
+                "each time: write a value, and pass it as an input"
+            )
     return tuple(sorted(pairs))
 
 
@@ -132,7 +158,7 @@ def _file_identity(source: Database, path: str, memory: Memory) -> Identity:
 
         if stats[0] is None:
             raise SourceMissing(
-                f"database {source.path!r} is not there: check the path, or make it"
+                f"database {shown(source.path)!r} is not there: check the path, or make it"
             )
         nonlocal kind
         kind = image.kind_of(path)
@@ -168,5 +194,5 @@ def _file_identity(source: Database, path: str, memory: Memory) -> Identity:
 def _remembered_as(source: Database, path: str) -> str:
     """The name in the memory: the path, and what of it counts."""
     if source.level != "logical":
-        return shown(path)
-    return f"{shown(path)}#logical{json.dumps([source.tables, source.queries])}"
+        return printable(path)
+    return f"{printable(path)}#logical{json.dumps([source.tables, source.queries])}"

@@ -8,6 +8,11 @@ writer may have to wait with its commit until the table is read. A database in W
 holds nothing is opened as `immutable`, which needs no lock and makes no file, and works on a disk
 that cannot be written; SQLite would otherwise leave an empty `-wal` and a `-shm`. Where the `-wal`
 holds something and its `-shm` is gone, SQLite makes the `-shm` anew, as for every reader.
+
+DuckDB's views and queries may read other files, which no stat of ours would show. They are read
+with `enable_external_access` off. That setting is of the instance, which all connections of a
+process to one file share, and it cannot be set back: so the instance must be ours alone, and while
+somebody else in this process has the file open, views and queries cannot be identified. Tables can.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -30,19 +35,21 @@ from tensorcache.source.wal import committed
 
 _PATIENCE_SECONDS = 1.0  # for a lock; it is asked for a few times
 _NOT_NOW = (5, 6, 8, 10, 14)  # SQLite's codes: busy, locked, read-only, i/o error, cannot open
-# What Python's types are too coarse for: a month is 30 days there, a nanosecond nothing.
-_COARSE = ("INTERVAL", "TIMESTAMP_NS", "TIME_NS")
-_TABLES = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' "
-    "ESCAPE '\\'",
-    "duckdb": "SELECT if(schema_name = 'main', table_name, schema_name || '.' || table_name) "
-    "FROM duckdb_tables() WHERE NOT internal",
-}
-_THERE = {  # SQLite would take a name in any case of letters
-    "sqlite": "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?",
-    "duckdb": "SELECT 1 FROM information_schema.tables "
-    "WHERE if(table_schema = 'main', table_name, table_schema || '.' || table_name) = ?",
-}
+# What Python's types are too coarse for: a month is 30 days there, a nanosecond nothing, infinity
+# the last day. Their text is exact, also within lists and structs.
+_COARSE = ("INTERVAL", "TIMESTAMP", "TIME_NS", "DATE")
+_NEVER_EXACT = ("UNION(", "VARIANT")  # whose text does not say which member or type it is
+# What Python gives for infinity is refused as a value.
+_COARSE_IN_QUERIES = ("INTERVAL", "TIMESTAMP_NS", "TIME_NS", *_NEVER_EXACT)
+_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+)
+# SQLite would take a name in any case of letters.
+_THERE = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?"
+_CATALOGUE = (
+    "SELECT table_catalog, table_schema, table_name, table_type <> 'BASE TABLE' "
+    "FROM information_schema.tables WHERE table_catalog = current_database()"
+)
 _COLUMNS = {"sqlite": "pragma_table_xinfo", "duckdb": "pragma_table_info"}
 
 
@@ -54,26 +61,56 @@ class FileEngine(NamedTuple):
 
     def tables(self) -> list[str]:
         """The names of all tables that people made; with its schema where that is not `main`."""
-        return [name for (name,) in self.execute(_TABLES[self.kind]).fetchall()]
+        if self.kind == "sqlite":
+            return [name for (name,) in self.execute(_TABLES).fetchall()]
+        return [name for name, (_, is_view) in self._catalogue().items() if not is_view]
+
+    def has_view(self, names: Sequence[str]) -> bool:
+        """Whether one of `names` is a view of DuckDB's."""
+        catalogue = self._catalogue()
+        return any(catalogue[name][1] for name in names if name in catalogue)
+
+    def _catalogue(self) -> dict[str, tuple[str, bool]]:
+        """DuckDB's tables and views by name: how SQL names each, and whether it is a view.
+
+        A name with a dot in it is quoted, so that `a.b` is nothing but the table b of the schema a.
+        """
+        found = {}
+        for *path, is_view in self.execute(_CATALOGUE).fetchall():
+            said = [_quoted(name) if set(name) & {".", '"'} else name for name in path[1:]]
+            name = ".".join(said[1:] if path[1] == "main" else said)
+            found[name] = ".".join(map(_quoted, path)), is_view
+        return found
+
+    def _path(self, name: str) -> str | None:
+        if self.kind == "sqlite":
+            return _quoted(name) if self.execute(_THERE, [name]).fetchall() else None
+        return self._catalogue().get(name, (None, False))[0]
 
     def table(self, name: str) -> Rows | None:
         """A table or view, by its primary key and then by the rest, which decides where it is null.
 
         An engine knows that a key is unique, and sorts no further.
         """
-        if not self.execute(_THERE[self.kind], [name]).fetchall():
+        path = self._path(name)
+        if path is None:
             return None
-        info = self.execute(f"SELECT * FROM {_COLUMNS[self.kind]}(?)", [name]).fetchall()  # noqa: S608 - a constant
+        info = self.execute(
+            f"SELECT * FROM {_COLUMNS[self.kind]}(?)",  # noqa: S608 - a constant
+            [name if self.kind == "sqlite" else path],
+        ).fetchall()
         # (place, name, type, not null, default, place in the key, hidden): 1 is a virtual table's
         shown = [row for row in info if row[6:7] != (1,)]
         columns = [(row[1], row[2]) for row in shown]
         key = sorted((row for row in shown if row[5]), key=lambda row: int(row[5]))
         order = [*(row[1] for row in key), *(row[1] for row in shown if not row[5])]
+        self._check(columns, _NEVER_EXACT, f"the table {name!r}")
+        # SQLite's five types come as they are, whatever a column is declared to be.
+        coarse = _COARSE if self.kind == "duckdb" else ()
         taken = ", ".join(
-            _quoted(column) if self._is_exact(kind) else f"CAST({_quoted(column)} AS VARCHAR)"
+            f"CAST({_quoted(column)} AS VARCHAR)" if _has(kind, coarse) else _quoted(column)
             for column, kind in columns
         )
-        path = _quoted(name) if self.kind == "sqlite" else ".".join(map(_quoted, name.split(".")))
         # A column's own collation may find rows equal that are not, but is the order of its key.
         rest = " COLLATE BINARY" if self.kind == "sqlite" else ""
         by = ", ".join(_quoted(column) + rest * (i >= len(key)) for i, column in enumerate(order))
@@ -85,20 +122,26 @@ class FileEngine(NamedTuple):
         columns = [("", "")]
         if self.kind == "duckdb":
             columns = [(row[0], row[1]) for row in self.execute(f"DESCRIBE {text}").fetchall()]
-        for name, kind in columns:
-            if not self._is_exact(kind):
-                raise UnkeyableValue(
-                    f"the query {text!r:.80}: its column {name!r} is a {kind}, which Python has "
-                    "no exact form for: cast it to VARCHAR"
-                )
+        self._check(columns, _COARSE_IN_QUERIES, f"the query {text!r:.80}")
         cursor = self.execute(text)
         if self.kind == "sqlite":
             columns = [(column[0], "") for column in cursor.description or ()]
         return Rows(columns, cursor.fetchmany)
 
-    def _is_exact(self, kind: str) -> bool:
-        # SQLite's five types come as they are, whatever a column is declared to be.
-        return self.kind == "sqlite" or not any(word in kind for word in _COARSE)
+    def _check(self, columns: list[tuple[str, str]], refused: Sequence[str], what: str) -> None:
+        for name, kind in columns if self.kind == "duckdb" else ():
+            if _has(kind, refused):
+                remedy = "cast it to VARCHAR"
+                if _has(kind, _NEVER_EXACT):
+                    remedy = "use queries= with union_tag() or variant_typeof() beside its VARCHAR"
+                raise UnkeyableValue(
+                    f"{what}: its column {name!r} is a {kind:.80}, which Python has no exact form "
+                    f"for: {remedy}"
+                )
+
+
+def _has(kind: str, words: Sequence[str]) -> bool:
+    return any(word in kind for word in words)
 
 
 def file_text(
@@ -116,7 +159,7 @@ def file_text(
     if kind == "sqlite" and is_hot(path, stats[3]):
         return None
     quiet = kind == "sqlite" and not _size(stats[1]) and _is_in_wal_mode(path)
-    opened = _sqlite(path, source, quiet=quiet) if kind == "sqlite" else _duckdb(path)
+    opened = _sqlite(path, source, quiet=quiet) if kind == "sqlite" else _duckdb(path, source)
     with opened as engine:
         if engine is None:
             return None
@@ -174,7 +217,7 @@ def _is_published(path: str) -> bool:
 
 
 @contextmanager
-def _duckdb(path: str) -> Iterator[FileEngine]:
+def _duckdb(path: str, source: Database) -> Iterator[FileEngine]:
     try:
         import duckdb  # not everybody has it, and a remembered database does not need it
     except ImportError:
@@ -182,14 +225,30 @@ def _duckdb(path: str) -> Iterator[FileEngine]:
             f"database {printable(path)!r} is DuckDB's, and level='logical' reads it through its "
             "client: pip install duckdb, or use level='bytes'"
         ) from None
-    try:
-        connection = duckdb.connect(path, read_only=True)
+
+    @contextmanager
+    def opened(**config: Any) -> Iterator[FileEngine]:
+        connection = duckdb.connect(path, read_only=True, config=config)
         try:
+            connection.execute("SET SESSION TimeZone = 'UTC'")  # the text of an instant has one
             connection.execute("BEGIN")
             yield FileEngine("duckdb", connection.execute)
         finally:
             connection.close()
-    except (duckdb.IOException, duckdb.ConnectionException) as error:  # open elsewhere for writing
+
+    try:
+        is_outward = bool(source.queries)
+        if source.tables:
+            with opened() as engine:
+                is_outward = engine.has_view(source.tables)
+        with opened(**({"enable_external_access": "false"} if is_outward else {})) as engine:
+            yield engine
+    except duckdb.PermissionException as error:
+        raise UnkeyableValue(
+            f"database {printable(path)!r}: a view or query reads outside the database: name its "
+            "files as files(...), and read them in the build"
+        ) from error
+    except (duckdb.IOException, duckdb.ConnectionException) as error:  # open elsewhere, see above
         raise OSError(errno.EBUSY, str(error).partition("\n")[0], path) from error
     except duckdb.Error as error:
         line = str(error).partition("\n")[0]

@@ -13,6 +13,9 @@ from tensorcache.errors import UnkeyableValue
 from tensorcache.manifest import Parts
 from tensorcache.source.memory import Stat, printable
 
+# As libpq and ODBC have them.
+_SETTING = re.compile(r"(?i)\b(user|uid|password|passwd|pwd)\s*=\s*('[^']*'|[^\s;&]+)")
+
 
 class Identity(NamedTuple):
     """What a source is now.
@@ -37,11 +40,14 @@ def is_url(path: str) -> bool:
 
 
 def shown(path: str) -> str:
-    """`path` for people; a URL without all that may be secret: user, password and options."""
-    if is_url(path):
+    """`path` for people; a URL without all that may be secret: user, password and options.
+
+    Also what only looks like a URL: with a blank, quote or `jdbc:` in front, or `password=…`.
+    """
+    if "://" in path:
         # To the last @, for a password that was not escaped may hold one.
         path = re.sub(r"://.*@", "://", path, flags=re.DOTALL).partition("?")[0]
-    return printable(path)
+    return printable(_SETTING.sub(r"\1=…", path))
 
 
 def named(path: Any, where: str) -> str:
@@ -53,10 +59,20 @@ def named(path: Any, where: str) -> str:
     try:
         name = os.fsdecode(path)
     except TypeError:
-        raise UnkeyableValue(f"{where}: {path!r:.80} is no path: pass a str or a Path") from None
-    if not name or "\0" in name:
-        raise UnkeyableValue(f"{where}: {path!r:.80} names no file: pass its path")
+        said = shown(repr(path))
+        raise UnkeyableValue(f"{where}: {said:.80} is no path: pass a str or a Path") from None
+    if not name or "\0" in name or not is_encodable(name, "surrogateescape"):
+        raise UnkeyableValue(f"{where}: {shown(name)!r:.80} names no file: pass its path")
     return name
+
+
+def is_encodable(text: str, errors: str = "strict") -> bool:
+    """Whether UTF-8 takes it, which has no half characters."""
+    try:
+        text.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def unreadable(error: OSError, shown_path: str) -> str:

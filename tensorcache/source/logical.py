@@ -81,6 +81,10 @@ def _part(rows: Rows, header: list[Any], where: str, advance: Callable[[int], No
                 f"{where} holds a {kind}, which has no exact form here: use queries= with a "
                 "SELECT that casts it to text, or name other tables"
             )
+        if value in _ENDS:
+            raise UnkeyableValue(
+                f"{where} holds {value}, which drivers give for infinity too: cast it to text"
+            )
         return f"{kind} {_TEXTS[kind](value)}".encode()
 
     hasher = blake3(pack([*header, [list(column) for column in rows.columns]]))
@@ -100,6 +104,7 @@ def _moment(value: dt.datetime) -> str:
     return (value if value.tzinfo is None else value.astimezone(dt.UTC)).isoformat()
 
 
+_ENDS = frozenset(end for kind in (dt.date, dt.datetime) for end in (kind.min, kind.max))  # naive
 _TEXTS: dict[str, Callable[[Any], str]] = {
     "builtins.int": hex,  # beyond 64 bits
     "decimal.Decimal": str,

@@ -134,8 +134,11 @@ def settled(stats: Stats, began_ns: int) -> bool:
 
 
 def printable(path: str) -> str:
-    """`path` as text that every encoding takes: bytes that are no UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """`path` as text that every encoding takes: what is no UTF-8 becomes escapes."""
+    try:
+        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, which no file has in its name
+        return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _remember(memory: Memory, name: str, found: Seen) -> None:

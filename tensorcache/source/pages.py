@@ -22,7 +22,6 @@ from blake3 import blake3
 
 from tensorcache.manifest import Part, Parts
 from tensorcache.source.content import BLOCK_BYTES, LOCK_BYTE
-from tensorcache.source.memory import MAX_PARTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +77,7 @@ class Pages:
             parts |= {name: self._part(root, page) for name, root in self._schema(page)}
         except _ODD:
             return None
-        return parts if len(parts) <= MAX_PARTS else None
+        return parts
 
     def _take(self, block: memoryview, first: int) -> None:
         import numpy as np

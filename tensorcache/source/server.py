@@ -9,8 +9,10 @@ has no cause. Other dialects than PostgreSQL work as far as they know that isola
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 from tensorcache.errors import UnkeyableValue
 from tensorcache.source.database import Database
@@ -21,6 +23,20 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, CursorResult
 
 _BUFFERED_ROWS = 1000
+# What drivers give exactly, as SQLAlchemy names it. All else is taken as the text that PostgreSQL
+# has for it: JSON has floats in Python, an array loses its lower bounds, a month is 30 days.
+_PLAIN = (
+    "BIGINT", "BOOLEAN", "BYTEA", "CHAR", "DOUBLE PRECISION", "INTEGER", "NUMERIC", "REAL",
+    "SMALLINT", "TEXT", "UUID", "VARCHAR",
+)  # fmt: skip
+_JSON = (114, 199, 3802, 3807)  # the types json, json[], jsonb and jsonb[]
+_TEXT_SETTINGS = {  # what PostgreSQL's text depends on; digits: all that a float has
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "3",
+}
 
 
 class ServerEngine:
@@ -59,7 +75,7 @@ class ServerEngine:
         # Without types, so that rows come as the driver has them, and months stay months.
         plain: dict[str, Any] = {column: sa.column(column) for column, _ in columns}
         taken = [
-            sa.cast(plain[column], sa.Text).label(column) if "INTERVAL" in kind else plain[column]
+            plain[column] if self._is_plain(kind) else sa.cast(plain[column], sa.Text).label(column)
             for column, kind in columns
         ]
         as_text = {
@@ -75,7 +91,16 @@ class ServerEngine:
     def query(self, text: str) -> Rows:
         """A query as it is written, `:` and `%` too."""
         result = self._connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+        for column in result.cursor.description if self._is_postgresql and result.cursor else ():
+            if column[1] in _JSON:
+                raise UnkeyableValue(
+                    f"the query {text!r:.80}: its column {column[0]!r} is JSON, whose numbers and "
+                    "keys Python does not keep: cast it to text"
+                )
         return Rows([(name, "") for name in result.keys()], _plain_rows(result))  # noqa: SIM118 - no dict
+
+    def _is_plain(self, kind: str) -> bool:
+        return not self._is_postgresql or kind.partition("(")[0] in _PLAIN
 
     def _by_code_points(self, column: Any) -> Any:
         import sqlalchemy as sa  # the caller has it already
@@ -139,13 +164,17 @@ def _parsed(source: Database) -> URL:
 def _connected(url: URL) -> Iterator[Connection]:
     import sqlalchemy as sa  # the caller has it already
 
-    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
-        yield connection.execution_options(
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as opened:
+        connection = opened.execution_options(
             isolation_level="REPEATABLE READ",
             postgresql_readonly=True,
             stream_results=True,
             max_row_buffer=_BUFFERED_ROWS,
         )
+        is_postgresql = url.get_backend_name() == "postgresql"
+        for setting, value in _TEXT_SETTINGS.items() if is_postgresql else ():
+            connection.execute(sa.select(sa.func.set_config(setting, value, True)))
+        yield connection
 
 
 def _line(error: Exception, url: URL) -> str:
@@ -154,6 +183,9 @@ def _line(error: Exception, url: URL) -> str:
     said = " ".join(str(cause).split())
     secrets = {str(url.password or "")}
     secrets |= {str(value) for key, value in url.query.items() if key not in ("host", "port")}
+    secrets |= {quoted(secret) for secret in secrets for quoted in (quote, quote_plus)}
     if any(secret in said for secret in secrets - {""}):
         return f"{type(cause).__name__}, which quotes what is secret in the URL"
+    for user in {url.username or "", quote(url.username or "")} - {""}:
+        said = re.sub(rf"(?<!\w){re.escape(user)}(?!\w)", "…", said)  # it may be a part of any word
     return f"{said:.400}"
