@@ -265,7 +265,11 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize(("value", "code"), GOLDEN, ids=[repr(value) for value, _ in GOLDEN])
+@pytest.mark.parametrize(
+    ("value", "code"),
+    GOLDEN,
+    ids=[code.split()[0] + f" {type(value).__name__}" for value, code in GOLDEN],
+)
 def test_ext_codes_are_frozen(value, code):
     assert packed(value).hex() == code.replace(" ", "")
     assert identical(tree.unpack(bytes.fromhex(code)), value)
