@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 
@@ -16,6 +17,15 @@ __all__ = ["altered_db", "cache", "league_db", "place", "root", "shm", "small_di
 os.environ.pop("TENSORCACHE_DIR", None)
 os.environ.pop("TENSORCACHE_MODE", None)
 os.environ.pop("TENSORCACHE_MAX_SIZE", None)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was():
+    """What one test asks of the log is no other's."""
+    log = logging.getLogger("tensorcache")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 @pytest.fixture
