@@ -20,12 +20,9 @@ os.environ.pop("TENSORCACHE_MAX_SIZE", None)
 
 
 @pytest.fixture(autouse=True)
-def _log_as_it_was():
+def _log_as_it_is():
     """What one test asks of the log is no other's."""
-    log = logging.getLogger("tensorcache")
-    level = log.level
-    yield
-    log.setLevel(level)
+    logging.getLogger("tensorcache").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
