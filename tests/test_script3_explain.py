@@ -100,7 +100,7 @@ def test_a_miss_by_a_game_in_the_league(trial):
 
     told = why(trial)
 
-    assert re.match(r"sources\.db: (changed$|games [\d,]+ -> [\d,]+ rows, )", told)
+    assert re.match(r"sources\.db: games ([\d,]+) -> [\d,]+ rows, ", told)
     assert "; " not in told
 
 
@@ -108,10 +108,7 @@ def test_a_miss_by_an_edit_of_the_code_that_builds(trial):
     lists = trial / "scripts" / "model_a" / "lists.py"
     lists.write_text(lists.read_text() + "\n\nEDITED = True\n")
 
-    told = why(trial)
-
-    assert re.match(r"version: ('code-\d:|module model_a\.lists changed$)", told)
-    assert "; " not in told
+    assert why(trial) == "version: module model_a.lists changed"
 
 
 def test_a_miss_says_while_it_builds_what_was_said_before(trial):
