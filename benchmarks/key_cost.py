@@ -114,7 +114,7 @@ def once(folder, what):
 
     import tensorcache
     from tensorcache import disk
-    from tensorcache.source import version_of
+    from tensorcache.source import image, version_of  # noqa: F401 - what a first digest imports
 
     version = "1"
     if what == "all":
