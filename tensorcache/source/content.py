@@ -17,6 +17,7 @@ asks it for work waits for ever.
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -113,6 +114,15 @@ def size_bytes(path: str) -> int:
     return _regular(path, os.stat(path)).st_size
 
 
+def aligned(size: int) -> memoryview:
+    """Memory that begins with a page.
+
+    malloc has large blocks begin 16 bytes behind one, where some processors copy at a third of
+    their speed (AMD's "fast short rep mov").
+    """
+    return memoryview(mmap.mmap(-1, size))
+
+
 def fill(descriptor: int, view: memoryview, offset: int) -> int:
     """Read into all of `view` from `offset` on; zeros beyond the end. How many bytes were there."""
     done = 0
@@ -127,7 +137,7 @@ def fill(descriptor: int, view: memoryview, offset: int) -> int:
 
 def feed(hasher: blake3, descriptor: int, doing: str) -> int:
     """Digest a whole file into `hasher`; how many bytes it had. `doing` names it for people."""
-    view = memoryview(bytearray(BLOCK_BYTES))
+    view = aligned(BLOCK_BYTES)
     offset = 0
     with progress(f"digesting {doing}", os.fstat(descriptor).st_size, "bytes") as advance:
         while count := os.preadv(descriptor, [view], offset):

@@ -22,6 +22,7 @@ from tensorcache.source.content import (
     DUCKDB_MAGIC,
     LOCK_BYTE,
     SQLITE_MAGIC,
+    aligned,
     feed,
     fill,
     reading,
@@ -138,7 +139,7 @@ def _feed_image(hasher: blake3, path: str, main: int, wal: int | None) -> Parts 
         return bytes(view[:page_bytes])
 
     pages = Pages(bytes(head), page_bytes, page_count)
-    view = memoryview(bytearray(BLOCK_BYTES))  # a whole number of pages, whatever their size
+    view = aligned(BLOCK_BYTES)  # a whole number of pages, whatever their size
     image_bytes = page_count * page_bytes
     with progress(f"digesting {printable(path)}", image_bytes, "bytes") as advance:
         for start in range(0, image_bytes, BLOCK_BYTES):

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from tensorcache.errors import UnkeyableValue
-from tensorcache.source.content import BLOCK_BYTES, fill
+from tensorcache.source.content import BLOCK_BYTES, aligned, fill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ def _frames(
 
     frame_bytes = _FRAME_HEADER_BYTES + page_bytes
     salts = np.frombuffer(header, ">u4", 2, 16)
-    view = memoryview(bytearray(BLOCK_BYTES // frame_bytes * frame_bytes))
+    view = aligned(BLOCK_BYTES // frame_bytes * frame_bytes)
     data_words = 2 + page_bytes // 4
     # A checksum covers the page number, the commit size and the page, not salts and checksums.
     weights = [np.insert(weight, [2] * 4, 0) for weight in _weights(data_words)]
