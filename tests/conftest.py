@@ -39,6 +39,19 @@ def cache(root):
         assert cache.verify(deep=True) == []
 
 
+@pytest.fixture
+def tc(root, capsys):
+    """Run a command in this process: its exit code, stdout, stderr."""
+    from tensorcache import cli  # typer and rich, which few tests need
+
+    def run(*words):
+        capsys.readouterr()
+        code = cli.run([*words, "--cache", root])
+        return code, *capsys.readouterr()
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def starts():
     """Two processes of the scenario matrix; their cache must be whole in the end."""

@@ -51,18 +51,6 @@ def keys(cache):
 
 
 @pytest.fixture
-def tc(root, capsys):
-    """Run a command in this process: its exit code, stdout, stderr."""
-
-    def run(*words):
-        capsys.readouterr()
-        code = cli.run([*words, "--cache", root])
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
 def answer(tc):
     """The stdout of a command that must succeed and have nothing to remark."""
 

@@ -10,20 +10,6 @@ import torch
 from processes import python
 from test_diff import asked_with
 
-from tensorcache import cli
-
-
-@pytest.fixture
-def tc(root, capsys):
-    """Run a command in this process: its exit code, stdout, stderr."""
-
-    def run(*words):
-        capsys.readouterr()
-        code = cli.run([*words, "--cache", root])
-        return code, *capsys.readouterr()
-
-    return run
-
 
 def publish(cache, n, *, x=0.0, version="1"):
     def build():
