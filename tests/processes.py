@@ -16,19 +16,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 REPO = Path(__file__).parents[1]
-PATH = os.pathsep.join((str(REPO), str(REPO / "tests")))
+PATH = os.pathsep.join(str(REPO / name) for name in ("", "tests", "tests/faults"))
 ENVIRONMENT = {**os.environ, "PYTHONPATH": PATH, "OMP_NUM_THREADS": "1"}
 # The calls that change what is on disk; a death between two of them looks like one at the second.
 CHANGES = ("rename", "fsync", "fdatasync", "unlink", "mkdir", "rmdir", "write", "pwrite64")
 _NURSERY = """
 import os, signal, sys
-import alembic.command, alembic.config, alembic.runtime.migration, roots, torch
+import alembic.command, alembic.config, alembic.runtime.migration, deeds, roots, torch
 import tensorcache
 from tensorcache import column, explain, index, rows, vacuum
 torch.set_num_threads(1)
@@ -100,8 +101,8 @@ class Nursery:
     def _hear(self) -> int:
         return int(self._process.stdout.readline())
 
-    def trace(self, code: str, *options: str) -> int:
-        """Run `code` in a child under strace; its exit code, negative for a signal."""
+    def begin(self, code: str, *options: str) -> Child:
+        """Start `code` in a child under strace."""
         self._say(code)
         pid = self._hear()
         wait_for(lambda: _field(pid, "State").startswith("T"))
@@ -111,9 +112,11 @@ class Nursery:
         )
         wait_for(lambda: _field(pid, "TracerPid") != "0")
         os.kill(pid, signal.SIGCONT)
-        exit_code = self._hear()
-        strace.communicate(timeout=20)
-        return exit_code
+        return Child(pid, strace, self._hear)
+
+    def trace(self, code: str, *options: str) -> int:
+        """Run `code` in a child under strace; its exit code, negative for a signal."""
+        return self.begin(code, *options).end()
 
     def changes(self, code: str) -> collections.Counter[str]:
         """How often a child that runs `code` makes each call of `CHANGES`."""
@@ -121,10 +124,70 @@ class Nursery:
         calls = re.findall(r"^\d+ +(\w+)\(", self._log.read_text(), re.MULTILINE)
         return collections.Counter(calls)
 
+    def calls(self, code: str, root: Path) -> list[Call]:
+        """The calls on paths and descriptors below `root` that a child makes, in order."""
+        assert self.trace(code, "-y", "-s", "0", "-e", "trace=%file,%desc") == 0
+        made: collections.Counter[tuple[str, str]] = collections.Counter()
+        calls = []
+        for line in self._log.read_text(errors="replace").splitlines():
+            started = re.match(r"(\d+) +(\w+)\((.*)", line)  # not where one is resumed
+            if started:
+                thread, name, arguments = started.groups()
+                made[thread, name] += 1
+                if str(root) in arguments:
+                    calls.append(Call(name, made[thread, name]))
+        return calls
+
     def kill_at(self, code: str, call: str, count: int) -> None:
         """Run `code` in a child that dies as it enters the `count`th `call`, which is not made."""
         inject = f"inject={call}:signal=KILL:when={count}"
         assert self.trace(code, "-e", f"trace={call}", "-e", inject) == -signal.SIGKILL
+
+    def fail_at(self, code: str, call: str, count: int, error: str, *, on: bool = False) -> int:
+        """Run `code` in a child whose `count`th `call` fails, and with `on` all later ones; its
+        exit code.
+        """
+        inject = f"inject={call}:error={error}:when={count}{'+' * on}"
+        exit_code = self.trace(code, "-e", f"trace={call}", "-e", inject)
+        assert "(INJECTED)" in self._log.read_text(errors="replace"), "the fault did not fire"
+        return exit_code
+
+    @contextlib.contextmanager
+    def frozen_at(self, code: str, call: str, count: int) -> Iterator[Child]:
+        """Run `code` in a child that stands still as it enters the `count`th `call`, and goes on
+        when the block ends, to its end.
+        """
+        inject = f"inject={call}:signal=STOP:when={count}"
+        child = self.begin(code, "-e", f"trace={call}", "-e", inject)
+        wait_for(lambda: "--- stopped by SIGSTOP ---" in self._log.read_text(errors="replace"))
+        try:
+            yield child
+        finally:
+            os.kill(child.pid, signal.SIGCONT)
+            child.exit_code = child.end()
+
+
+class Call(NamedTuple):
+    """The `count`th call of this name that a process makes, as strace counts."""
+
+    name: str
+    count: int
+
+
+class Child:
+    """A child of the nursery under strace; `exit_code` is None while it lives."""
+
+    def __init__(self, pid: int, strace: subprocess.Popen[bytes], hear: Callable[[], int]) -> None:
+        self.pid = pid
+        self.exit_code: int | None = None
+        self._strace = strace
+        self._hear = hear
+
+    def end(self) -> int:
+        """Wait for its end; its exit code, negative for a signal."""
+        exit_code = self._hear()
+        self._strace.communicate(timeout=20)
+        return exit_code
 
 
 @contextlib.contextmanager
