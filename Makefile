@@ -30,8 +30,8 @@ run: venv ## league -> database -> two trials of script 3 -> what the cache hold
 test: lint ## lint, then every test, file by file on two cores
 	$(python) -m pytest -n 2 --dist loadfile
 
-soak: venv ## a million random inputs: no two share a key (20 minutes)
-	$(python) tests/soak_keys.py
+soak: venv ## every fault test in full, every mutant, a million random keys (an hour)
+	$(python) tests/soak.py
 
 quick: venv ## the tests that take no time
 	$(python) -m pytest -m "not slow"

@@ -1,0 +1,143 @@
+"""The table of promises: what each rests on, and the figures that the last soak reached.
+
+A promise here without figures, or figures without a promise, is an error: neither can go unsaid.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+RESULTS = Path(__file__).parent / "results.json"  # of the last whole `make soak`
+
+
+class Promise(NamedTuple):
+    """A row of the table; `figures` are named as `scale.reached` was told them."""
+
+    words: str
+    rests_on: str
+
+
+PROMISES = {
+    "killed": Promise(
+        "SIGKILL at any call that touches the cache: it opens, is whole, has lost nothing but what "
+        "was under way, and `vacuum` leaves no rest",
+        "the manifest's rename is the commit; locks of the kernel; notes",
+    ),
+    "killed twice": Promise(
+        "the same, when what comes after the death is killed as well",
+        "the same; every step may be made twice",
+    ),
+    "power cut": Promise(
+        "power cut at any call: what was acknowledged is there, whole; nothing else is ever served",
+        "fsync of file, directory, manifest and its directory, in this order",
+    ),
+    "failed fsync": Promise(
+        "after a failed fsync nothing is acknowledged, and it is not tried again",
+        "the build is discarded",
+    ),
+    "failing calls": Promise(
+        "a call that fails (full, no inodes, I/O error, too many open files, no permission): the "
+        "caller has the value that was built, with one warning; nothing published is harmed",
+        "`building/` is private; only bytes that do not match count as rot",
+    ),
+    "full": Promise(
+        "at 0 bytes or 0 inodes free, or read-only: `get` works, `get_or_build` gives what it "
+        "built, `vacuum` and `rm` work",
+        "a hit writes nothing that it needs; pieces go before rows where rows cannot be written",
+    ),
+    "open files": Promise(
+        "more entries open than the process may have files: all stay readable",
+        "those touched longest ago give up their descriptors and open again by digest",
+    ),
+    "one build per key": Promise(
+        "many ask for one key: one builds, the others wait for it",
+        "the lease, an flock on `building/<key>.lock`",
+    ),
+    "takeover": Promise(
+        "the builder dies: a waiter takes over within a second, though a forked child lives on",
+        "the kernel frees the lease; forked children close it",
+    ),
+    "interrupted": Promise(
+        "interrupted, terminated or left by its builder at any moment: no half entry, no lease, no "
+        "descriptor is left, and the builder's exception arrives unchanged",
+        "`finally`; `building/<id>/` is taken in by the next vacuum",
+    ),
+    "64 committing": Promise(
+        "64 processes publish at once: none fails, all is there",
+        "the root lock, held for milliseconds",
+    ),
+    "first open": Promise(
+        "32 processes open a new root, or one whose index is to be made, at once: one migration",
+        "the root lock around both, asked again inside",
+    ),
+    "readers": Promise(
+        "read while others refresh, remove and vacuum: the old value, the new one or a miss",
+        "descriptors are opened, locked, and then checked for their name",
+    ),
+    "frozen": Promise(
+        "a writer or reader frozen at any call while others vacuum and remove: nothing is lost",
+        "`building/<id>/` is locked; what is dropped is asked about under the root lock",
+    ),
+    "storm": Promise(
+        "writers, readers and a vacuum killed at random: no acknowledged entry is lost",
+        "all of the above",
+    ),
+    "clock": Promise(
+        "the clock jumps by ten years: nothing live is evicted, no lease stays for ever",
+        "leases have no clock; ages below 0 are none",
+    ),
+    "like a dict": Promise(
+        "whatever is done in whatever order, with pieces and index broken in between, it answers "
+        "as a dict would",
+        "all of the above",
+    ),
+    "damaged": Promise(
+        "a missing, short, swapped or flipped file is a miss, set aside and built anew, with one "
+        "line; `verify` names each and goes on",
+        "names are digests; manifests carry their own",
+    ),
+    "index lost": Promise(
+        "the index lost or broken in any way: all entries are back from manifests and pins",
+        "the index is a view of them",
+    ),
+    "mutants": Promise(
+        "each of these promises is tested: a fault seeded into the library is found",
+        "`tests/mutants/`",
+    ),
+}
+
+
+def summed(lines: Iterable[str]) -> dict[str, dict[str, float]]:
+    """The figures of every promise, from the lines of `scale.reached`."""
+    figures: dict[str, dict[str, float]] = {}
+    for line in lines:
+        said: dict[str, Any] = json.loads(line)
+        known = figures.setdefault(said.pop("promise"), {})
+        for name, figure in said.items():
+            worst = name.endswith("_seconds")
+            known[name] = max(known.get(name, 0), figure) if worst else known.get(name, 0) + figure
+    return figures
+
+
+def table(results: dict[str, Any]) -> str:
+    """Promises, what they rest on and what was reached, as a Markdown table.
+
+    Raises:
+        KeyError: a promise has no figures, or figures have no promise.
+    """
+    figures = results["figures"]
+    if unknown := figures.keys() ^ PROMISES.keys():
+        raise KeyError(f"promises without figures, or figures without a promise: {unknown}")
+    lines = ["| promise | it rests on | reached |", "| --- | --- | --- |"]
+    for name, promise in PROMISES.items():
+        reached = ", ".join(_said(*figure) for figure in figures[name].items())
+        lines.append(f"| **{name}**: {promise.words} | {promise.rests_on} | {reached} |")
+    return "\n".join(lines) + "\n"
+
+
+def _said(name: str, figure: float) -> str:
+    words = name.removesuffix("_seconds").replace("_", " ")
+    return f"{words} {figure:.3g} s" if words != name and "seconds" in name else f"{figure:,} {words}"
