@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: `docs/cli.md`, `schema.md` and `scenarios.md`.
+"""Write what follows from the code: `docs/cli.md`, `schema.md`, `scenarios.md`, a table of one more.
 
     python docs/generate.py            # write them
     python docs/generate.py --check    # exit 1 if they are not what would be written
@@ -9,6 +9,7 @@ What a table or a column means is said here, once: a column without a sentence i
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,10 @@ from tensorcache.cli import app
 
 DOCS = Path(__file__).parent
 REPO = DOCS.parent
-sys.path += [str(REPO / "tests"), str(REPO / "scripts")]  # whose tables one page shows
+sys.path += [str(REPO / name) for name in ("tests", "tests/faults", "scripts")]  # their tables
 WIDTH = 88
+PROMISES_BEGIN = "<!-- promises: docs/generate.py writes what is between these lines -->\n"
+PROMISES_END = "<!-- end of promises -->"
 
 TABLES = {
     "entry": (
@@ -205,7 +208,23 @@ def scenarios_page() -> str:
     return page()
 
 
-PAGES = {"cli.md": cli_page, "scenarios.md": scenarios_page, "schema.md": schema_page}
+def durability_page() -> str:
+    """The page as it is, with the table of promises between its two marks."""
+    from promises import RESULTS, table  # the tests' own
+
+    text = (DOCS / "durability.md").read_text("utf-8")
+    head, begin, rest = text.partition(PROMISES_BEGIN)
+    _, end, tail = rest.partition(PROMISES_END)
+    results = json.loads(RESULTS.read_text("utf-8"))
+    return f"{head}{begin}\n{table(results)}{end}{tail}"
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "durability.md": durability_page,
+    "scenarios.md": scenarios_page,
+    "schema.md": schema_page,
+}
 
 
 def main() -> int:

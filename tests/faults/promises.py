@@ -131,7 +131,15 @@ def table(results: dict[str, Any]) -> str:
     figures = results["figures"]
     if unknown := figures.keys() ^ PROMISES.keys():
         raise KeyError(f"promises without figures, or figures without a promise: {unknown}")
-    lines = ["| promise | it rests on | reached |", "| --- | --- | --- |"]
+    faults, sample = results["faults"], results["sample"]
+    lines = [
+        f"The last whole run, of commit {results['commit']} on {results['machine']}: "
+        f"{results['minutes']} minutes with SOAK_HOURS={results['hours']:g}; {faults['passed']} "
+        f"tests passed, none failed, {faults['skipped']} were skipped. The sample within "
+        f"`make test` took {sample['minutes']} minutes.\n",
+        "| promise | it rests on | reached |",
+        "| --- | --- | --- |",
+    ]
     for name, promise in PROMISES.items():
         reached = ", ".join(_said(*figure) for figure in figures[name].items())
         lines.append(f"| **{name}**: {promise.words} | {promise.rests_on} | {reached} |")
