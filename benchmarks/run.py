@@ -61,8 +61,8 @@ class Plan(NamedTuple):
 
 
 FULL = (
-    Plan("100", 5, 5),
-    Plan("3000", 5, 5),
+    Plan("100", 15, 5),  # milliseconds: more of them tell more
+    Plan("3000", 9, 5),
     Plan(
         "20000",
         5,

@@ -72,7 +72,7 @@ def make_key(
         NoKeyNow: an entry among the inputs has no key.
     """
     check_namespace(namespace)
-    if not isinstance(inputs, Mapping):
+    if type(inputs) is not dict and not isinstance(inputs, Mapping):
         _refuse("inputs", f"a {type(inputs).__name__}", "pass a mapping of names to plain values")
     identity = {
         "inputs": canonical(dict(inputs), "inputs"),

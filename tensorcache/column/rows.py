@@ -8,6 +8,7 @@ its column along; equal tensors of one entry share memory (`clone=True` parts th
 
 from __future__ import annotations
 
+import bisect
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self, overload
@@ -22,10 +23,11 @@ from tensorcache.column.form import Form, array_of, bytes_of, tensor_of
 Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
 
 
-TOGETHER = 64  # elements whose tensors are made at once when a list is walked through
+TOGETHER = 16  # elements whose tensors are made at once when a list is walked through
 # Bytes of rows that are decoded in one go: few at first, so that the first row comes soon; then
 # what a processor's own memory holds.
 FIRST_BYTES, STEP_BYTES = 16 << 10, 1 << 20
+SPARED_BYTES = 256 << 10  # below it the collector has less to do than it takes to spare it
 
 
 class Column(NamedTuple):
@@ -165,7 +167,7 @@ class List(NamedTuple):
         if self.ends is None:
             return start + TOGETHER
         begin = int(self.ends[start - 1]) if start else 0
-        return max(start + 1, int(self.ends.searchsorted(begin + size_bytes, side="right")))
+        return max(start + 1, bisect.bisect_right(self.ends, begin + size_bytes))
 
     def rows(self, start: int, stop: int) -> list[Any]:
         """The elements of a list without tensors, decoded in one go."""
@@ -174,7 +176,7 @@ class List(NamedTuple):
         assert self.ends is not None  # one skeleton or many
         begin = int(self.ends[start - 1]) if start else 0
         rows = self.document[begin : int(self.ends[stop - 1])]
-        if rows.nbytes <= FIRST_BYTES:
+        if rows.nbytes <= SPARED_BYTES:
             return tree.unpack_rows(rows, stop - start)
         with tree.collector_spared():
             return tree.unpack_rows(rows, stop - start)

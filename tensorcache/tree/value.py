@@ -335,7 +335,7 @@ def unpack(data: Any, place: Callable[[Any], Any] | None = None) -> Any:
 
 def unpack_rows(data: Any, count: int) -> list[Any]:
     """`count` values that lie end to end in `data`, decoded in one go; no places are in them."""
-    rows: list[Any] = unpack(_ARRAY.pack(0xDD, count) + bytes(data))
+    rows: list[Any] = unpack(b"".join((_ARRAY.pack(0xDD, count), data)))
     return rows
 
 
