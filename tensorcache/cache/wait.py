@@ -16,7 +16,8 @@ from tensorcache import disk
 from tensorcache.errors import LeaseTimeout
 from tensorcache.key import Key
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.05  # between two tries
+LOOK_SECONDS = 0.01  # between two looks for a manifest, which cost next to nothing
 _log = logging.getLogger("tensorcache")
 
 
@@ -108,7 +109,20 @@ class Wait:
         if self._turns == 2 or (self._turns > 2 and self._said is not self._builder):
             self._say(f"is being built by {self._who}{self._lasting}")
             self._said = self._builder
-        time.sleep(POLL_SECONDS)
+        self._pause()
+
+    def _pause(self) -> None:
+        """Until it is time for another try, or the manifest is another."""
+        end = time.monotonic() + POLL_SECONDS
+        before = self._generation()
+        while time.monotonic() < end and self._generation() == before:
+            time.sleep(LOOK_SECONDS)
+
+    def _generation(self) -> int | None:
+        try:
+            return os.stat(disk.manifest_path(self._root, self.key.digest)).st_ino
+        except OSError:
+            return None
 
     def _look(self) -> None:
         """See who has it; who had it before left nothing, else there were no need to wait."""

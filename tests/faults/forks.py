@@ -12,6 +12,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 HOST = socket.gethostname()
@@ -86,17 +87,22 @@ class Fork:
         return json.loads(line)
 
 
-def open_below(root: object) -> list[str]:
-    """What this process has open below a root: paths from there, of the kernel's own telling."""
+def open_below(root: object, wanted: Callable[[str], bool] = lambda _: True) -> list[str]:
+    """What this process has open below a root: paths from there, of the kernel's own telling.
+
+    `wanted` is asked with what the kernel says of each descriptor.
+    """
     found = []
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             path = os.readlink(f"/proc/self/fd/{number}")
-            if path.startswith(f"{root}/"):
+            if path.startswith(f"{root}/") and wanted(
+                Path(f"/proc/self/fdinfo/{number}").read_text()
+            ):
                 found.append(path.removeprefix(f"{root}/"))
     return sorted(found)
 
 
 def locks_open(root: object) -> list[str]:
-    """Of these, what a lock is on: that of the root, a lease, a directory of what is being made."""
-    return [name for name in open_below(root) if re.match(r"lock|building/[^/]*$", name)]
+    """Of these, what this process has an exclusive lock on, also one that it inherited."""
+    return open_below(root, lambda told: re.search("FLOCK +ADVISORY +WRITE", told) is not None)

@@ -19,11 +19,11 @@ import torch
 from forks import Fork, locks_open, open_below
 from processes import wait_for
 from roots import named_by_manifests, names_in
-from scale import IS_SOAK, reached, some
+from scale import HOURS, IS_SOAK, reached, some
 
 import tensorcache
 
-TIMES = 4_000 if IS_SOAK else 150
+TIMES = round(4_000 * HOURS) if IS_SOAK else 150
 
 
 def ask(cache, build=lambda: value(0), n=0, **options):
