@@ -208,11 +208,7 @@ def test_what_is_usual_is_left_out_where_it_cannot_be_told_at_once(harm, cache, 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "{",
-        "[]",
-        "null",
-        "\xff",
+        *("", "{", "[]", "null", "\xff"),
         '{"pid": 1}',
         '{"pid": "1", "host": "here", "started_at": 1}',
         '{"pid": 0, "host": "here", "started_at": 1}',
