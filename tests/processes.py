@@ -159,11 +159,13 @@ class Nursery:
         """
         inject = f"inject={call}:signal=STOP:when={count}"
         child = self.begin(code, "-e", f"trace={call}", "-e", inject)
-        wait_for(lambda: "--- stopped by SIGSTOP ---" in self._log.read_text(errors="replace"))
+        # Not at the stop that it began with, of which strace tells as well.
+        wait_for(lambda: "--- SIGSTOP {" in self._log.read_text(errors="replace"))
         try:
             yield child
         finally:
-            os.kill(child.pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # the block may have killed it
+                os.kill(child.pid, signal.SIGCONT)
             child.exit_code = child.end()
 
 

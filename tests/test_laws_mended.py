@@ -103,7 +103,7 @@ def test_a_lease_goes_when_the_look_behind_it_fails(cache, root):
     asked = Asked(key, "1", Version("hand:1", None), {}, {}, "")
 
     with pytest.raises(NewerEntry):
-        cache._builds.wait_or_build(asked, dict, "", refresh=False, wait=None, clone=False)
+        cache._builds.wait_or_build(asked, dict, str, refresh=False, wait=None, clone=False)
 
     assert list(Path(root, "building").glob("*.lock")) == []
     path.write_bytes(whole)

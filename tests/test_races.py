@@ -1,8 +1,10 @@
-"""Law 2, and all that several processes or threads do at once: one builds, the others wait."""
+"""Several processes that begin one root, a builder that stands still, builds that ask for keys.
+
+Who builds, who waits and who takes over: `faults/test_leases.py`.
+"""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import json
 import os
@@ -101,22 +103,6 @@ def ask(cache, build=lambda: {"x": torch.arange(1000)}, **options):
 # --- one builds, the others wait ---
 
 
-@pytest.mark.slow
-def test_of_eight_processes_one_builds_and_seven_wait_for_it(askers, cache):
-    processes = [askers.add() for _ in range(8)]
-    askers.go(*processes)
-    answers = [said(process) for process in processes]
-
-    assert collections.Counter(answer[0] for answer in answers) == {"False": 1, "True": 7}
-    assert {published for _, published, _ in answers} == {"True"}
-    assert sum(ask(cache)["x"]) == 499500
-    (builder,) = askers.builders()
-    waited = [why for hit, _, why in answers if hit == "True" and why]
-    assert all(f"for process {builder} on" in why for why in waited)
-    assert events(cache)["build"] == 1
-    assert leases(cache.root) == []
-
-
 def test_several_processes_begin_one_root(tmp_path):
     root = tmp_path / "new"
     with Askers(tmp_path, root) as askers:
@@ -128,40 +114,6 @@ def test_several_processes_begin_one_root(tmp_path):
     assert len(askers.builders()) == 1
     assert json.loads((root / "tensorcache.json").read_text()) == {"format": 1}
     assert tensorcache.open(root).verify(deep=True) == []
-
-
-@pytest.mark.parametrize("meanwhile", ["", "if os.fork() == 0: time.sleep(4); os._exit(0)"])
-def test_a_waiter_takes_over_within_a_second_of_the_builders_death(meanwhile, askers, cache):
-    builder = askers.add(60, meanwhile)
-    waiter = askers.add(0)
-    askers.go(builder)
-    wait_for(askers.builders)
-    askers.go(waiter)
-    time.sleep(0.3)  # it waits by now
-    os.kill(builder.pid, signal.SIGKILL)
-    died = time.monotonic()
-    wait_for(lambda: len(askers.builders()) == 2)
-    took = time.monotonic() - died
-
-    assert took < 1
-    assert said(waiter)[:2] == ["False", "True"]
-    assert askers.builders() == [builder.pid, waiter.pid]
-    assert leases(cache.root) == []
-
-
-def test_a_waiters_patience_ends_with_the_name_of_the_builder(askers, cache):
-    builder = askers.add(60)
-    askers.go(builder)
-    wait_for(askers.builders)
-    began = time.monotonic()
-    with pytest.raises(tensorcache.LeaseTimeout) as caught:
-        ask(cache, wait=0.2)
-
-    assert 0.2 <= time.monotonic() - began < 2
-    assert f"process {builder.pid} on" in str(caught.value)
-    assert isinstance(caught.value, TimeoutError)
-    with pytest.raises(tensorcache.LeaseTimeout):
-        ask(cache, wait=0)
 
 
 def test_a_stopped_builder_is_waited_for_and_not_robbed(askers, cache):
@@ -177,42 +129,6 @@ def test_a_stopped_builder_is_waited_for_and_not_robbed(askers, cache):
     assert plan.leftovers == ()
     assert said(builder)[:2] == ["False", "True"]
     assert ask(cache).hit
-
-
-class Broken(Exception):
-    pass
-
-
-def test_what_a_builder_raises_arrives_unchanged_and_frees_the_lease(askers, cache):
-    error = Broken("mine")
-
-    def build():
-        waiter = askers.add(0)
-        askers.go(waiter)
-        waiters.append(waiter)
-        time.sleep(0.5)
-        raise error
-
-    waiters = []
-    with pytest.raises(Broken) as caught:
-        ask(cache, build)
-
-    assert caught.value is error
-    assert said(waiters[0])[:2] == ["False", "True"]
-    assert askers.builders() == [waiters[0].pid]
-    assert leases(cache.root) == []
-
-
-@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
-def test_an_interrupted_build_leaves_nothing_behind(end, cache):
-    def build():
-        raise end
-
-    with pytest.raises(end):
-        ask(cache, build)
-
-    assert os.listdir(Path(cache.root, "building")) == []
-    assert not ask(cache).hit
 
 
 def test_a_build_that_asks_for_itself_is_told_so(cache):

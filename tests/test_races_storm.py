@@ -38,29 +38,6 @@ def leases(root):
 # --- forks ---
 
 
-def test_a_forked_child_that_leaves_the_build_takes_no_lease_along(cache):
-    def build():
-        child = os.fork()
-        if child == 0:
-            raise SystemExit  # unwinds through get_or_build, in the child
-        os.waitpid(child, 0)
-        assert len(leases(cache.root)) == 1
-        with pytest.raises(tensorcache.LeaseTimeout):
-            ThreadPoolExecutor(1).submit(ask, cache, wait=0.1).result()
-        return {"x": 1}
-
-    parent = os.getpid()
-    try:
-        entry = ask(cache, build)
-    except SystemExit:
-        if os.getpid() != parent:
-            os._exit(0)
-        raise
-
-    assert entry.published
-    assert leases(cache.root) == []
-
-
 def test_a_forked_child_reads_and_builds_and_leaves_the_parents_locks_alone(cache, root):
     entry = ask(cache)
 

@@ -10,16 +10,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorcache import disk, source
+from tensorcache.cache.wait import Wait
 from tensorcache.entry import Entry, of_held
 from tensorcache.errors import (
     CacheTooNew,
     EntryCorrupt,
     LeaseRecursion,
-    LeaseTimeout,
     TensorCacheError,
     UnkeyableValue,
     UnstorableValue,
@@ -30,9 +30,7 @@ from tensorcache.manifest import Manifest, Parts, Piece, Provenance
 if TYPE_CHECKING:
     from tensorcache.audit import Watch
 
-POLL_SECONDS = 0.05
 _log = logging.getLogger("tensorcache")
-_building: set[tuple[int, str, str]] = set()  # (thread, root, key)
 
 
 class Asked(NamedTuple):
@@ -59,6 +57,16 @@ class Asked(NamedTuple):
         """What is known of the parts of sources and version, by their place in a `Difference`."""
         known = {f"sources.{name}": identity.parts for name, identity in self.identities.items()}
         return {**known, "version": self.code.parts}
+
+
+class _Building(threading.local):
+    """What this thread builds: in a forked child, nothing of what other threads did."""
+
+    def __init__(self) -> None:
+        self.keys: set[tuple[str, str]] = set()  # (root, key)
+
+
+_building = _Building()
 
 
 class NewerEntry(CacheTooNew):
@@ -93,81 +101,71 @@ class Builds:
         self,
         asked: Asked,
         build: Callable[[], Any],
-        why: str,
+        why: Callable[[Key], str],
         *,
         refresh: bool,
         wait: float | None,
         clone: bool,
     ) -> Entry:
-        """Another's result, once it is there; else ours.
+        """Another's result, once it is there; else ours, and `why` is asked for it.
 
         Raises:
             LeaseTimeout, LeaseRecursion, UnstorableValue, and what `build` raises.
         """
         key = _known(asked)
-        with self._guarded(key):
-            found = self._entry_or_lease(key, refresh=refresh, wait=wait, clone=clone)
-            if isinstance(found, Entry):
-                return found
-            try:
-                _log.info("miss: %s %s: %s", key.namespace, key.short, why)
-                self._note("miss", key.digest, 0.0, 0)
-                payload, seconds = _built(asked, build)
-                return self.publish(asked, payload, seconds, why, clone=clone)
-            finally:
-                if found is not None:
-                    found.release()
-
-    @contextlib.contextmanager
-    def _guarded(self, key: Key) -> Iterator[None]:
-        mine = threading.get_ident(), os.path.realpath(self._root.path), key.digest
-        if mine in _building:
+        mine = os.path.realpath(self._root.path), key.digest
+        if mine in _building.keys:
             raise LeaseRecursion(
                 f"the build of {key.namespace!r} {key.short} asks for itself: give what it needs "
                 f"a key of its own"
             )
-        _building.add(mine)
+        lease = None
         try:
-            yield
+            _building.keys.add(mine)
+            waiting = Wait(self._root, key, wait, refresh=refresh)
+            entry, lease = self._entry_or_lease(waiting, refresh=refresh, clone=clone)
+            if entry is not None:
+                return entry
+            # Asked by whoever builds, for it takes the root lock: a crowd waits for none of it.
+            reason = "refreshed" if refresh else why(key)
+            reason = ": ".join(filter(None, (waiting.why_taken, reason)))
+            _log.info("miss: %s %s: %s", key.namespace, key.short, reason)
+            self._note("miss", key.digest, 0.0, 0)
+            payload, seconds = _built(asked, build)
+            return self.publish(asked, payload, seconds, reason, clone=clone)
         finally:
-            _building.discard(mine)
+            try:
+                if lease is not None:
+                    lease.release()
+            finally:
+                _building.keys.discard(mine)
 
     def _entry_or_lease(
-        self, key: Key, *, refresh: bool, wait: float | None, clone: bool
-    ) -> Entry | disk.Lease | None:
-        """Whichever comes first; None where there can be no leases."""
-        began = time.monotonic()
-        who = ""
+        self, waiting: Wait, *, refresh: bool, clone: bool
+    ) -> tuple[Entry | None, disk.Lease | None]:
+        """Whichever comes first; neither where there can be no leases."""
+        key = waiting.key
         while True:
             try:
                 lease = disk.claim(self._root, key.digest)
             except OSError as error:
                 # No warning: what keeps us from it keeps us from publishing, which says so.
                 _log.debug("%s is built without a lease: %s", key.short, error)
-                return None
+                return None, None
             try:
                 held = None if refresh else self._hold(key.digest, again=True)
             except BaseException:
                 if lease is not None:
                     lease.release()
                 raise
-            waited = time.monotonic() - began
             if held is not None:
                 if lease is not None:
                     lease.release()
-                why = f"waited {waited:.1f} s for {who}" if who else ""
-                self._note("wait", key.digest, waited, held.manifest.size_bytes)
-                return of_held(held, hit=True, why=why, key=key, clone=clone)
+                self._note("wait", key.digest, waiting.seconds, held.manifest.size_bytes)
+                return of_held(held, hit=True, why=waiting.why_found, key=key, clone=clone), None
             if lease is not None:
-                return lease
-            if not who and (who := _holder(self._root, key.digest)):
-                _log.info("wait: %s %s is being built by %s", key.namespace, key.short, who)
-            if wait is not None and waited >= wait:
-                raise LeaseTimeout(
-                    f"{key.namespace!r} {key.short} is still being built by "
-                    f"{who or 'another process'} after {wait:g} s: wait longer, or end that process"
-                )
-            time.sleep(POLL_SECONDS)
+                return None, lease
+            waiting.turn()
 
     def publish(
         self, asked: Asked, payload: Any, seconds: float, why: str, *, clone: bool
@@ -377,14 +375,6 @@ def _known(asked: Asked) -> Key:
     if asked.key is None:
         raise ValueError(asked.why)
     return asked.key
-
-
-def _holder(root: disk.Root, key: str) -> str:
-    note = disk.holder(root, key)
-    if note is None:  # it has the lease, and has not yet written its name: asked again
-        return ""
-    since = time.strftime("%H:%M:%S", time.localtime(note["started_at"]))
-    return f"process {note['pid']} on {note['host']} since {since}"
 
 
 def _tools() -> dict[str, str]:

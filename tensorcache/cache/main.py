@@ -119,9 +119,8 @@ class Cache:
             if asked.key and not refresh:
                 entry = self._builds.hit(asked.key, started, clone=clone)
             if entry is None and asked.key and self._switch.writes:
-                why = "refreshed" if refresh else self._questions.why(asked.key)
                 entry = self._builds.wait_or_build(
-                    asked, build, why, refresh=refresh, wait=wait, clone=clone
+                    asked, build, self._questions.why, refresh=refresh, wait=wait, clone=clone
                 )
                 if entry.published and not entry.hit and self._max_bytes is not None:
                     self._builds.best_effort(lambda: self.vacuum(max_bytes=self._max_bytes))

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from blake3 import blake3
 
+from tensorcache.disk.descriptor import Descriptor
 from tensorcache.disk.memory import Memory
 from tensorcache.disk.place import Root, manifest_path, open_regular, piece_name, piece_path
 from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing
@@ -29,12 +30,12 @@ _Check = Callable[[str, Piece, int], None]
 
 
 class _Descriptors(NamedTuple):
-    manifest: int
-    pieces: dict[str, int]
+    manifest: Descriptor
+    pieces: dict[str, Descriptor]
 
     def close(self) -> None:
         for descriptor in (self.manifest, *self.pieces.values()):
-            os.close(descriptor)
+            descriptor.close()
 
 
 class Held:
@@ -57,7 +58,7 @@ class Held:
                 self._descriptors = self._reopened()
             _open.touch(self, 1 + len(self._descriptors.pieces))
             descriptor = self._descriptors.pieces.get(digest)
-            return self._using_anew(digest, use) if descriptor is None else use(descriptor)
+            return use(descriptor.number) if descriptor else self._using_anew(digest, use)
 
     def _using_anew(self, digest: str, use: Callable[[int], T]) -> T:
         """For an entry of more pieces than a process may have open: by name, which is content."""
@@ -68,10 +69,8 @@ class Held:
             descriptor = _open_piece(self.root, kinds[digest], digest)
         except EntryCorrupt as error:
             raise EntryMissing(f"entry {self.manifest.key[:16]} is gone: {error}") from error
-        try:
-            return use(descriptor)
-        finally:
-            os.close(descriptor)
+        with descriptor as number:
+            return use(number)
 
     def _reopened(self) -> _Descriptors:
         key = self.manifest.key
@@ -89,9 +88,9 @@ class Held:
         """Close the descriptors, and so let go of the entry; what is mapped stays readable."""
         with _open.lock:
             _open.forget(self)
-            if self._descriptors is not None:
-                self._descriptors.close()
-                self._descriptors = None
+            descriptors, self._descriptors = self._descriptors, None
+            if descriptors is not None:
+                descriptors.close()
 
     def __del__(self) -> None:
         if _open is not None:  # else the process ends, and the kernel closes what is left
@@ -187,33 +186,33 @@ def _open_entry(root: Root, key: str, check: _Check) -> tuple[Manifest, _Descrip
         except FileNotFoundError:
             return None
         try:
-            if _share(descriptor) and os.fstat(descriptor).st_nlink > 0:
-                manifest = from_bytes(_read(descriptor, MAX_MANIFEST_BYTES), key)
+            if _share(descriptor.number) and os.fstat(descriptor.number).st_nlink > 0:
+                manifest = from_bytes(_read(descriptor.number, MAX_MANIFEST_BYTES), key)
                 return manifest, _Descriptors(descriptor, _open_pieces(root, manifest, check))
         except _Missing as error:
             missing = error
         except BaseException:
-            os.close(descriptor)
+            descriptor.close()
             raise
-        os.close(descriptor)  # on its way out, or part of it is
+        descriptor.close()  # on its way out, or part of it is
     if missing is not None:
         raise missing
     return None
 
 
-def _open_pieces(root: Root, manifest: Manifest, check: _Check) -> dict[str, int]:
+def _open_pieces(root: Root, manifest: Manifest, check: _Check) -> dict[str, Descriptor]:
     """Check every piece, and keep descriptors of as many as one entry may have."""
     most = _limit() // 2
-    pieces: dict[str, int] = {}
+    pieces: dict[str, Descriptor] = {}
     try:
         for kind, piece in manifest.pieces:
             descriptor = pieces[piece.digest] = _open_piece(root, kind, piece.digest)
-            check(kind, piece, descriptor)
+            check(kind, piece, descriptor.number)
             if len(pieces) > most:
-                os.close(pieces.pop(piece.digest))
+                pieces.pop(piece.digest).close()
     except BaseException:
         for descriptor in pieces.values():
-            os.close(descriptor)
+            descriptor.close()
         raise
     return pieces
 
@@ -222,7 +221,7 @@ class _Missing(EntryCorrupt):
     """A piece that is not there: perhaps the entry was replaced while it was opened."""
 
 
-def _open_piece(root: Root, kind: str, digest: str) -> int:
+def _open_piece(root: Root, kind: str, digest: str) -> Descriptor:
     try:
         return open_regular(piece_path(root, kind, digest))
     except FileNotFoundError:
@@ -241,10 +240,8 @@ def read_manifest(root: Root, key: str) -> Manifest | None:
         descriptor = open_regular(manifest_path(root, key))
     except FileNotFoundError:
         return None
-    try:
-        return from_bytes(_read(descriptor, MAX_MANIFEST_BYTES), key)
-    finally:
-        os.close(descriptor)
+    with descriptor as number:
+        return from_bytes(_read(number, MAX_MANIFEST_BYTES), key)
 
 
 def _share(descriptor: int) -> bool:
@@ -330,11 +327,8 @@ def digest_of(path: str) -> str:
     Raises:
         EntryCorrupt: it is no plain file.
     """
-    descriptor = open_regular(path)
-    try:
-        return _digest(descriptor, os.fstat(descriptor).st_size)
-    finally:
-        os.close(descriptor)
+    with open_regular(path) as number:
+        return _digest(number, os.fstat(number).st_size)
 
 
 def _digest(descriptor: int, size_bytes: int) -> str:

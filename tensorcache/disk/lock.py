@@ -15,22 +15,38 @@ import random
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from tensorcache.disk.descriptor import Descriptor
 from tensorcache.disk.place import Root, ensure_directory, let_group_write, read_file
 from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
-_forking = threading.Lock()
-_held: set[int] = set()
+_forking = threading.RLock()  # a signal's handler may fork while its own thread has it
+
+
+class Locked(Descriptor):
+    """A descriptor that is locked while it is open, and closed in forked children."""
+
+    def __init__(self, path: str, flags: int) -> None:
+        _held.add(self)  # before it is open: no fork finds it open and unknown
+        super().__init__(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    def close(self) -> None:
+        """Close it, and so free its lock; in a forked child, nothing."""
+        with _forking:
+            super().close()
+
+
+_held: weakref.WeakSet[Locked] = weakref.WeakSet()
 
 
 def _drop_in_child() -> None:
-    for descriptor in _held:
+    for descriptor in list(_held):
         with contextlib.suppress(OSError):
-            os.close(descriptor)  # the parent's stays open, and so locked
-    _held.clear()
+            descriptor.close()  # the parent's stays open, and so locked
     _forking.release()
 
 
@@ -39,28 +55,19 @@ os.register_at_fork(
 )
 
 
-def open_locked(path: str, flags: int) -> int | None:
+def open_locked(path: str, flags: int) -> Locked | None:
     """A descriptor of `path` under an exclusive flock, or None where another has it."""
     with _forking:  # no fork between opening and knowing
-        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        _held.add(descriptor)
+        descriptor = Locked(path, flags)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        close(descriptor)
+        descriptor.close()
         return None
     except BaseException:
-        close(descriptor)
+        descriptor.close()
         raise
     return descriptor
-
-
-def close(descriptor: int) -> None:
-    """Close a descriptor of `open_locked`, and so free its lock; in a forked child, nothing."""
-    with _forking:
-        if descriptor in _held:
-            _held.remove(descriptor)
-            os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -80,24 +87,27 @@ def locked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[N
             )
         time.sleep(random.uniform(0.0005, 0.01))  # noqa: S311 - so that no waiter starves
     try:
-        let_group_write(root, descriptor)
+        let_group_write(root, descriptor.number)
         yield
     finally:
-        close(descriptor)
+        descriptor.close()
 
 
 class Lease(NamedTuple):
     """The claim "I am building this key", until released or dead."""
 
     path: str
-    descriptor: int
+    descriptor: Locked
 
     def release(self) -> None:
         """Let others build; the name goes first, so that who waits on the old file tries anew."""
-        if self.descriptor in _held:  # a forked child has let go of it, and its parent has not
-            with contextlib.suppress(OSError):
-                os.unlink(self.path)
-        close(self.descriptor)
+        try:
+            # Not where a forked child has let go of it, or the name is another's by now.
+            if self.descriptor.is_open and _is_named(self.descriptor, self.path):
+                with contextlib.suppress(OSError):
+                    os.unlink(self.path)
+        finally:
+            self.descriptor.close()
 
 
 def claim(root: Root, key: str) -> Lease | None:
@@ -107,33 +117,43 @@ def claim(root: Root, key: str) -> Lease | None:
         OSError: leases cannot be made here (read-only, full).
     """
     path = os.path.join(ensure_directory(root, "building"), f"{key}.lock")
-    while True:
-        descriptor = open_locked(path, os.O_RDWR | os.O_CREAT)
-        if descriptor is None:
-            return None
-        if _is_named(descriptor, path):
-            break
-        close(descriptor)  # released under our eyes; the name is another file's by now
+    while (descriptor := open_locked(path, os.O_RDWR | os.O_CREAT)) is not None:
+        lease = Lease(path, descriptor)
+        try:
+            if _is_named(descriptor, path):
+                _sign(root, descriptor.number)
+                return lease
+        except BaseException:
+            lease.release()
+            raise
+        descriptor.close()  # released under our eyes; the name is another file's by now
+    return None
+
+
+def _sign(root: Root, descriptor: int) -> None:
     let_group_write(root, descriptor)
     note = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": time.time()}
     with contextlib.suppress(OSError):  # for people only
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(note).encode(), 0)
-    return Lease(path, descriptor)
 
 
-def _is_named(descriptor: int, path: str) -> bool:
+def _is_named(descriptor: Locked, path: str) -> bool:
     try:
         named = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
+    except OSError:
         return False
-    return os.path.samestat(os.fstat(descriptor), named)
+    return os.path.samestat(os.fstat(descriptor.number), named)
 
 
 def holder(root: Root, key: str) -> dict[str, Any] | None:
     """Who builds a key (`pid`, `host`, `started_at`), as far as it wrote so."""
     try:
         note = json.loads(read_file(root.join("building", f"{key}.lock")))
-    except (OSError, ValueError):
+        pid, host, started_at = (note[name] for name in ("pid", "host", "started_at"))
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    return note if isinstance(note, dict) else None
+    is_one = type(pid) is int and 0 < pid < 1 << 31 and type(host) is str
+    if not is_one or type(started_at) not in (int, float) or not 0 <= started_at < 1e11:
+        return None  # written by nobody who builds
+    return {"pid": pid, "host": host, "started_at": started_at}

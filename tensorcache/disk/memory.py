@@ -9,6 +9,7 @@ import os
 import time
 from typing import Any
 
+from tensorcache.disk.descriptor import Descriptor
 from tensorcache.disk.place import (
     Root,
     ensure_directory,
@@ -54,20 +55,19 @@ class Memory:
 
 def append_use(root: Root, use: tuple[Any, ...]) -> None:
     """Note a hit, miss or build as one line; best effort."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    path = root.join("journal", "uses")
     with contextlib.suppress(OSError):
         try:
-            descriptor = os.open(root.join("journal", "uses"), flags, 0o666)
+            journal = Descriptor(path, flags)
         except FileNotFoundError:
             ensure_directory(root, "journal")
-            descriptor = os.open(root.join("journal", "uses"), flags, 0o666)
-        try:
-            let_group_write(root, descriptor)
-            if os.fstat(descriptor).st_size >= MAX_JOURNAL_BYTES:
-                os.ftruncate(descriptor, 0)  # the newest uses say what is in use
-            os.write(descriptor, json.dumps(use).encode() + b"\n")
-        finally:
-            os.close(descriptor)
+            journal = Descriptor(path, flags)
+        with journal as number:
+            let_group_write(root, number)
+            if os.fstat(number).st_size >= MAX_JOURNAL_BYTES:
+                os.ftruncate(number, 0)  # the newest uses say what is in use
+            os.write(number, json.dumps(use).encode() + b"\n")
 
 
 def take_uses(root: Root) -> dict[str, list[list[Any]]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
 import stat
 from typing import NamedTuple
 
+from tensorcache.disk.descriptor import Descriptor
 from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing, NotACache, UnsafeCache
 
 ROOT_FORMAT = 1
@@ -227,17 +229,17 @@ def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> 
         OSError: it could not be; nothing is left behind.
     """
     aside = os.path.join(os.path.dirname(path), f".tensorcache-{random_name()}")
-    descriptor = create(aside)
     try:
-        with open(descriptor, "wb") as file:
+        with io.BufferedWriter(create(aside)) as file:
             file.write(data)
             file.flush()
-            let_group_write(root, descriptor)
+            let_group_write(root, file.fileno())
             if durable:
-                os.fsync(descriptor)
+                os.fsync(file.fileno())
         os.rename(aside, path)
     except BaseException:
-        os.unlink(aside)
+        with contextlib.suppress(OSError):  # an interrupt may come right after the rename
+            os.unlink(aside)
         raise
     if durable:
         sync_directory(os.path.dirname(path))
@@ -255,11 +257,11 @@ def read_file(path: str) -> bytes:
         EntryCorrupt: it is something else.
         OSError: it is not there, or cannot be read.
     """
-    with open(open_regular(path), "rb", buffering=0) as file:
+    with open_regular(path) as number, open(number, "rb", buffering=0, closefd=False) as file:
         return file.read()
 
 
-def open_regular(path: str) -> int:
+def open_regular(path: str) -> Descriptor:
     """Open for reading what must be a plain file: no link, no pipe that would wait for ever.
 
     Raises:
@@ -267,21 +269,22 @@ def open_regular(path: str) -> int:
         OSError: it is not there, or cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = Descriptor(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise EntryCorrupt(f"{path!r} is a link, not a file of ours") from error
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    if not stat.S_ISREG(os.fstat(descriptor.number).st_mode):
+        descriptor.close()
         raise EntryCorrupt(f"{path!r} is no plain file")
     return descriptor
 
 
-def create(path: str) -> int:
+def create(path: str) -> io.FileIO:
     """A new file, open for writing; never through a link, never one that is there."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o666)
+    # In one call, so that no interrupt finds it open and nobody's.
+    return next(map(io.FileIO, map(os.open, (path,), (flags,), (0o666,)), ("rb+",)))
 
 
 def ensure_directory(root: Root, *names: str, sync: bool = True) -> str:
@@ -314,8 +317,5 @@ def let_group_write(root: Root, file: int | str, mode: int = 0o660) -> None:
 
 def sync_directory(path: str) -> None:
     """Make renames and unlinks in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with Descriptor(path, os.O_RDONLY | os.O_DIRECTORY) as number:
+        os.fsync(number)

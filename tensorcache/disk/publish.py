@@ -40,7 +40,7 @@ MOST_UNSYNCED = 8  # files open at once on their way to the disk
 class Staging:
     """`building/<id>/`, ours while its descriptor is locked."""
 
-    def __init__(self, root: Root, path: str, descriptor: int) -> None:
+    def __init__(self, root: Root, path: str, descriptor: lock.Locked) -> None:
         self._root = root
         self._path = path
         self._descriptor = descriptor
@@ -56,7 +56,7 @@ class Staging:
             OSError: it could not be written.
         """
         aside = os.path.join(self._path, random_name())
-        file = open(create(aside), "wb", buffering=0)  # noqa: SIM115 - closed when it is synced
+        file = create(aside)
         self._unsynced.append(file)
         _allocate(file.fileno(), size_bytes)
         piece = write(lambda data: _begin_sync(file.fileno(), _write_all(file, data)))
@@ -77,7 +77,7 @@ class Staging:
         Raises:
             OSError: it could not be.
         """
-        file = open(create(self._manifest), "wb", buffering=0)  # noqa: SIM115 - as in `add`
+        file = create(self._manifest)
         self._unsynced.append(file)
         _write_all(file, to_bytes(manifest))
         os.fchmod(file.fileno(), 0o444)
@@ -111,11 +111,14 @@ class Staging:
 
     def discard(self) -> None:
         """Remove the directory and let go of it."""
-        for file in self._unsynced:
-            with contextlib.suppress(OSError):
-                file.close()
-        shutil.rmtree(self._path, ignore_errors=True)
-        lock.close(self._descriptor)
+        try:
+            for file in self._unsynced:
+                with contextlib.suppress(OSError):
+                    file.close()
+            if self._descriptor.is_open:  # a child forked meanwhile has let go of it
+                shutil.rmtree(self._path, ignore_errors=True)
+        finally:
+            self._descriptor.close()
 
     def _staged(self, kind: str, digest: str) -> str:
         return os.path.join(self._path, f"{kind}-{digest}")
@@ -188,7 +191,7 @@ def leave_notes(root: Root, keys: Iterable[str]) -> None:
     folder = ensure_directory(root, "building")
     for key in keys:
         with contextlib.suppress(FileExistsError):
-            os.close(create(_note_path(root, key)))
+            create(_note_path(root, key)).close()
     sync_directory(folder)
 
 
@@ -221,7 +224,7 @@ def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
         os.unlink(path)
     finally:
         if descriptor is not None:
-            lock.close(descriptor)
+            descriptor.close()
     sync_directory(os.path.dirname(path))
     forget_entry(root, key)
     return True

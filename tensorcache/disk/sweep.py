@@ -86,7 +86,7 @@ def _is_dead(entry: os.DirEntry[str]) -> bool:
         return False
     if descriptor is None:
         return False
-    lock.close(descriptor)
+    descriptor.close()
     return True
 
 
@@ -140,7 +140,7 @@ def remove_leftover(root: Root, leftover: Leftover) -> None:
                 os.unlink(path)
     finally:
         if descriptor is not None:
-            lock.close(descriptor)
+            descriptor.close()
 
 
 def quarantine(root: Root, path: str) -> None:
