@@ -18,7 +18,13 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tensorcache.disk.place import Root, ensure_directory, let_group_write, read_file
+from tensorcache.disk.place import (
+    Root,
+    begin_again,
+    ensure_directory,
+    let_group_write,
+    read_file,
+)
 from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
@@ -69,8 +75,17 @@ def locked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[N
 
     Raises:
         LeaseTimeout: another held it for all that time.
-        OSError: the lock cannot be opened (read-only, full).
+        NotACache: another put something else in the place of the cache.
+        OSError: the lock cannot be opened (read-only, full, gone).
     """
+    begin_again(root)
+    with flocked(root, patience_seconds):
+        yield
+
+
+@contextlib.contextmanager
+def flocked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Hold the lock of a root that may be yet to begin; else as `locked`."""
     deadline = time.monotonic() + patience_seconds
     while (descriptor := open_locked(root.join("lock"), os.O_RDWR | os.O_CREAT)) is None:
         if time.monotonic() > deadline:
@@ -111,10 +126,14 @@ def claim(root: Root, key: str) -> Lease | None:
         descriptor = open_locked(path, os.O_RDWR | os.O_CREAT)
         if descriptor is None:
             return None
-        if _is_named(descriptor, path):
-            break
+        try:
+            if _is_named(descriptor, path):
+                let_group_write(root, descriptor)
+                break
+        except BaseException:
+            close(descriptor)  # else nobody could build while we live
+            raise
         close(descriptor)  # released under our eyes; the name is another file's by now
-    let_group_write(root, descriptor)
     note = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": time.time()}
     with contextlib.suppress(OSError):  # for people only
         os.ftruncate(descriptor, 0)

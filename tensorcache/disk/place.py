@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
@@ -126,7 +127,7 @@ def prepare(root: Root, *, write: bool) -> None:
         CacheTooNew: a newer tensorcache made it.
         OSError: it cannot be created.
     """
-    if not os.path.isdir(root.path):
+    if not _is_directory(root.path):
         if os.path.lexists(root.path):
             raise NotACache(f"{root.path!r} is no directory: choose another place for the cache")
         if not write:
@@ -156,11 +157,30 @@ def prepare(root: Root, *, write: bool) -> None:
         )
 
 
+def _is_directory(path: str) -> bool:
+    """What cannot be told (EIO, no permission) is an error: it may well be one."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def begin_again(root: Root) -> None:
+    """Begin anew where a cache was emptied while it was open; one that is gone stays gone.
+
+    Raises:
+        NotACache, UnsafeCache: something else is there by now.
+        OSError: it cannot be begun.
+    """
+    if not os.path.exists(root.join(MARKER)) and os.path.isdir(root.path):
+        prepare(root, write=True)
+
+
 def _begin(root: Root) -> None:
-    from tensorcache.disk.lock import locked  # which needs to know where the lock lies
+    from tensorcache.disk.lock import flocked  # which needs to know where the lock lies
 
     _refuse_foreign(root)
-    with locked(root):
+    with flocked(root):
         if not os.path.exists(root.join(MARKER)):
             write_aside(root, root.join("CACHEDIR.TAG"), _TAG, durable=False)
             marker = json.dumps({"format": ROOT_FORMAT}).encode() + b"\n"
@@ -229,7 +249,7 @@ def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> 
     aside = os.path.join(os.path.dirname(path), f".tensorcache-{random_name()}")
     descriptor = create(aside)
     try:
-        with open(descriptor, "wb") as file:
+        with io.BufferedWriter(owned(descriptor, "wb")) as file:
             file.write(data)
             file.flush()
             let_group_write(root, descriptor)
@@ -255,7 +275,7 @@ def read_file(path: str) -> bytes:
         EntryCorrupt: it is something else.
         OSError: it is not there, or cannot be read.
     """
-    with open(open_regular(path), "rb", buffering=0) as file:
+    with owned(open_regular(path), "rb") as file:
         return file.read()
 
 
@@ -272,9 +292,12 @@ def open_regular(path: str) -> int:
         if error.errno == errno.ELOOP:
             raise EntryCorrupt(f"{path!r} is a link, not a file of ours") from error
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise EntryCorrupt(f"{path!r} is no plain file")
+    except BaseException:
         os.close(descriptor)
-        raise EntryCorrupt(f"{path!r} is no plain file")
+        raise
     return descriptor
 
 
@@ -284,12 +307,24 @@ def create(path: str) -> int:
     return os.open(path, flags, 0o666)
 
 
+def owned(descriptor: int, mode: str) -> io.FileIO:
+    """A descriptor as a file that closes it, also where that file cannot be made."""
+    return io.FileIO("", mode, opener=lambda *_: descriptor)
+
+
 def ensure_directory(root: Root, *names: str, sync: bool = True) -> str:
-    """A directory below the root, made and (by `sync`) made durable where it is missing."""
+    """A directory below the root, made and (by `sync`) made durable where it is missing.
+
+    Raises:
+        OSError: it cannot be made; also where the cache was emptied, for what is not begun anew
+            first would be no cache to anybody.
+    """
     path = root.path
     for name in names:
         parent, path = path, os.path.join(path, name)
         if not os.path.isdir(path):
+            if parent == root.path and not os.path.exists(root.join(MARKER)):
+                raise FileNotFoundError(errno.ENOENT, "the cache was emptied or removed", parent)
             _mkdir(path, 0o2770 if root.group else None)
             if sync:
                 sync_directory(parent)

@@ -25,6 +25,7 @@ from tensorcache.disk.place import (
     ensure_directory,
     let_group_write,
     manifest_path,
+    owned,
     piece_name,
     piece_path,
     random_name,
@@ -34,6 +35,7 @@ from tensorcache.manifest import Manifest, Piece, to_bytes
 
 Sink = Callable[[Any], object]
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 MOST_UNSYNCED = 8  # files open at once on their way to the disk
 
 
@@ -56,7 +58,7 @@ class Staging:
             OSError: it could not be written.
         """
         aside = os.path.join(self._path, random_name())
-        file = open(create(aside), "wb", buffering=0)  # noqa: SIM115 - closed when it is synced
+        file = owned(create(aside), "wb")  # closed when it is synced
         self._unsynced.append(file)
         _allocate(file.fileno(), size_bytes)
         piece = write(lambda data: _begin_sync(file.fileno(), _write_all(file, data)))
@@ -77,7 +79,7 @@ class Staging:
         Raises:
             OSError: it could not be.
         """
-        file = open(create(self._manifest), "wb", buffering=0)  # noqa: SIM115 - as in `add`
+        file = owned(create(self._manifest), "wb")
         self._unsynced.append(file)
         _write_all(file, to_bytes(manifest))
         os.fchmod(file.fileno(), 0o444)
@@ -123,6 +125,9 @@ class Staging:
 
 def _allocate(descriptor: int, size_bytes: int) -> None:
     """Ask for all the space at once: a full disk says so before the work, and writing costs less.
+
+    No look at what is free comes before: others write meanwhile, and quotas, reserved blocks and
+    limits on the size of files are in no such number. This is an answer, and holds.
 
     Else ext4 reserves blocks as pages come, which has taken up to eight times as long as the
     writing itself.
@@ -192,6 +197,21 @@ def leave_notes(root: Root, keys: Iterable[str]) -> None:
     sync_directory(folder)
 
 
+def leave_note_if_space(root: Root, key: str) -> bool:
+    """`leave_notes` for a removal, which a full disk shall not stop; whether it was left.
+
+    Without one, rows stay behind until what lies in `entries/` is compared with them, as it is
+    before every removal.
+    """
+    try:
+        leave_notes(root, [key])
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return False
+    return True
+
+
 def notes(root: Root) -> list[str]:
     """The keys whose rows may be behind."""
     try:
@@ -216,13 +236,15 @@ def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
     descriptor = lock.open_locked(path, os.O_RDONLY) if spare_open else None
     if spare_open and descriptor is None:
         return False
-    leave_notes(root, [key])
     try:
+        noted = leave_note_if_space(root, key)
         os.unlink(path)
     finally:
         if descriptor is not None:
             lock.close(descriptor)
     sync_directory(os.path.dirname(path))
+    if not noted:
+        leave_note_if_space(root, key)  # there is an inode by now
     forget_entry(root, key)
     return True
 
