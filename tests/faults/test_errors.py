@@ -14,7 +14,7 @@ from told import code_that_tells, read
 
 import tensorcache
 
-SAMPLE = 12  # faults of each deed within `make test`
+SAMPLE = 8  # faults of each deed within `make test`
 
 # What may befall a call; of several errors each call meets one, by turns.
 ERRORS = {

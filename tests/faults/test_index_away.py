@@ -174,7 +174,7 @@ def test_a_limit_waits_for_a_locked_index_no_longer_than_rows_do(root, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [["ls"], ["sql", "SELECT 1"], ["db", "info"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["ls"], ["db", "info"]], ids=" ".join)
 def test_a_command_on_a_locked_index_ends_soon_with_one_line(words, cache, root):
     get(cache, 1)
     with locked(root, "EXCLUSIVE"):
