@@ -116,7 +116,8 @@ class Staging:
         for file in self._unsynced:
             with contextlib.suppress(OSError):
                 file.close()
-        shutil.rmtree(self._path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # what cannot be looked at is raised all the same
+            shutil.rmtree(self._path, ignore_errors=True)
         lock.close(self._descriptor)
 
     def _staged(self, kind: str, digest: str) -> str:
