@@ -14,7 +14,7 @@ from told import code_that_tells, read
 
 import tensorcache
 
-SAMPLE = 8  # faults of each deed within `make test`
+SAMPLE = 6  # faults of each deed within `make test`
 
 # What may befall a call; of several errors each call meets one, by turns.
 ERRORS = {
@@ -131,6 +131,7 @@ def test_after_a_failed_fsync_nothing_is_acknowledged_and_none_is_tried_again(on
     begin("put", root, seed)
     calls = [call for call in nurse.calls(code, root) if call.name in ("fsync", "fdatasync")]
     assert {call.name for call in calls} == {"fsync", "fdatasync"}
+    calls = some(calls, 8) if on else calls
     for name, count in calls:
         begin("put", root, seed)
         inject = f"inject={name}:error=EIO:when={count}{'+' * on}"
@@ -140,7 +141,9 @@ def test_after_a_failed_fsync_nothing_is_acknowledged_and_none_is_tried_again(on
         told = read(report)
         if "index.sqlite" in first or name == "fdatasync":  # SQLite's: the rows come later
             assert told.published
-            assert len(told.warnings) == 1
+            # SQLite does without that of a directory.
+            assert len(told.warnings) <= 1
+            assert told.warnings or not on
             with tensorcache.open(root) as cache:
                 same(hit(cache, 3), 3)
         else:
