@@ -1,4 +1,4 @@
-"""Write what follows from the code: `docs/cli.md`, `schema.md`, `scenarios.md`, a table of one more.
+"""Write what follows from the code: `docs/cli.md`, `schema.md`, `scenarios.md`, and a table.
 
     python docs/generate.py            # write them
     python docs/generate.py --check    # exit 1 if they are not what would be written

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorcache import disk
 from tensorcache.manifest import Piece
@@ -90,6 +90,22 @@ def plan(
     frees_bytes += sum(leftover.size_bytes for leftover in (*listing.building, *rotten))
     over_bytes = max(0, held_bytes - max_bytes) if max_bytes is not None else 0
     return VacuumPlan(tuple(victims), orphans, listing.building, rotten, frees_bytes, over_bytes)
+
+
+def clean(root: disk.Root, index: Index, *, dry_run: bool = False, **limits: Any) -> VacuumPlan:
+    """Plan with `limits`, under the root lock, and do it; what of it was done.
+
+    Raises:
+        TensorCacheError, OSError: the cache cannot be changed now.
+    """
+    from tensorcache import rows  # the index: a plan needs none
+
+    with disk.locked(root):
+        rows.reconcile(root, index)
+        holdings, unknown = rows.holdings(root, index)
+        listing = disk.listing(root)._replace(behind=unknown)
+        planned = plan(holdings, listing, time.time(), **limits)
+        return planned if dry_run else apply(planned, root, index)
 
 
 def apply(plan: VacuumPlan, root: disk.Root, index: Index) -> VacuumPlan:

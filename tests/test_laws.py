@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
-from processes import ENVIRONMENT, python, start
+from processes import ENVIRONMENT, as_one_whom_modes_bind, python, start
 from roots import (
     PREAMBLE,
     fill,
@@ -108,15 +107,6 @@ assert len(entry["batches"]) == 4
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 HEAVY = {"sqlalchemy", "alembic", "sqlite3", "pandas", "typer", "rich"}
-
-
-def as_one_whom_modes_bind(*command):
-    """A command that cannot write where modes forbid it, though we be root."""
-    if os.geteuid() != 0:
-        return command
-    if shutil.which("setpriv") is None:
-        pytest.skip("setpriv is not installed, and modes do not bind root")
-    return "setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", *command
 
 
 @pytest.fixture

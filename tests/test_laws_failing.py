@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 import msgpack
 import pytest
 from blake3 import blake3
-from roots import build_fails, fill, get, hit, named_by_manifests, names_in, payload, rows, same
+from roots import build_fails, get, named_by_manifests, names_in, payload, same
 
 import tensorcache
 
@@ -58,43 +57,6 @@ def test_what_cannot_be_published_is_given_all_the_same_with_one_warning(
     assert [r.levelname for r in caplog.records if r.levelno >= logging.WARNING] == ["WARNING"]
     with pytest.raises(TypeError, match="in memory only"):
         entry.__reduce__()
-
-
-def test_a_full_disk_costs_the_publication_and_nothing_else(small_disk, caplog):
-    cache = tensorcache.open(small_disk / "cache")
-    get(cache, 1)
-    fill(small_disk)
-    entry = get(cache, 2)
-
-    same(entry, 2)
-    assert not entry.published
-    assert "No space left" in entry.why
-    assert [r.levelname for r in caplog.records] == ["WARNING"]
-    assert names_in(cache.root, "building") == set()
-    (small_disk / "ballast").unlink()
-    assert get(cache, 2).published
-    assert cache.verify(deep=True) == []
-
-
-def test_a_full_disk_is_freed_by_vacuum_and_by_removal(small_disk):
-    cache = tensorcache.open(small_disk / "cache")
-    keys = [get(cache, n).key for n in (1, 2, 3)]
-    hit(cache, 1)  # waits in the journal for an index that can be written
-    gc.collect()
-    fill(small_disk)
-    cache.remove(keys[0])
-    with open(small_disk / "ballast", "ab", buffering=0) as ballast, contextlib.suppress(OSError):
-        while True:
-            ballast.write(bytes(4096))
-    plan = cache.vacuum(max_bytes=1, grace_seconds=0)
-
-    assert {victim.key for victim in plan.entries} == {key.digest for key in keys[1:]}
-    assert names_in(cache.root, "entries", "shards", "documents") == set()
-    (small_disk / "ballast").unlink()
-    assert get(cache, 4).published
-    assert names_in(cache.root, "building") == set()
-    assert rows(cache.root, "SELECT count(*) FROM entry") == [(1,)]
-    assert cache.verify(deep=True) == []
 
 
 def newer(root, key):

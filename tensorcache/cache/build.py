@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorcache import disk, source
 from tensorcache.cache.wait import Wait
+from tensorcache.cache.warning import Warnings
 from tensorcache.entry import Entry, of_held
 from tensorcache.errors import (
     CacheTooNew,
@@ -30,6 +31,7 @@ from tensorcache.manifest import Manifest, Parts, Piece, Provenance
 if TYPE_CHECKING:
     from tensorcache.audit import Watch
 
+ROWS_SECONDS = 1.0  # for an index that is locked: others wait behind us, and rows can come later
 _log = logging.getLogger("tensorcache")
 
 
@@ -80,8 +82,8 @@ class Builds:
         self._root = root
         self._memory = memory
         self._verify = verify
-        self._cannot = cannot
-        self._warned: set[str] = set()
+        self.cannot = cannot
+        self._warnings = Warnings()
 
     @property
     def memory(self) -> disk.Memory:
@@ -148,7 +150,7 @@ class Builds:
         while True:
             try:
                 lease = disk.claim(self._root, key.digest)
-            except OSError as error:
+            except (OSError, TensorCacheError) as error:
                 # No warning: what keeps us from it keeps us from publishing, which says so.
                 _log.debug("%s is built without a lease: %s", key.short, error)
                 return None, None
@@ -203,7 +205,7 @@ class Builds:
         """Build, and publish nothing."""
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
-        why = asked.why or self._cannot or f"not published: the cache is open with mode={mode!r}"
+        why = asked.why or self.cannot or f"not published: the cache is open with mode={mode!r}"
         if mode not in ("ro", "off"):
             self.warn(why)
         payload, seconds = _built(asked, build)
@@ -229,7 +231,8 @@ class Builds:
                 # Under the lock, for whoever takes the journal in then has it: no build is lost.
                 self._note("build", manifest.key, manifest.build_seconds, manifest.size_bytes)
                 # The entry stands, whatever becomes of its rows: its note says that they are due.
-                index = Index(self._root.join("index.sqlite"))
+                path = self._root.join("index.sqlite")
+                index = Index(path, patience_seconds=ROWS_SECONDS)
                 self.best_effort(lambda: rows.bring_up(self._root, index))
         finally:
             staging.discard()
@@ -261,7 +264,7 @@ class Builds:
 
         `again`: whatever is wrong has been said.
         """
-        if self._cannot:
+        if self.cannot:
             return None
         say = _log.debug if again else self.warn
         try:
@@ -296,9 +299,7 @@ class Builds:
 
     def warn(self, message: str) -> None:
         """Say it once."""
-        if message not in self._warned:
-            self._warned.add(message)
-            _log.warning("%s", message)
+        self._warnings.say(message)
 
 
 def identify(

@@ -13,11 +13,9 @@ from tensorcache import disk, source
 from tensorcache.cache.build import Asked, Builds, NewerEntry, identify
 from tensorcache.cache.questions import Questions
 from tensorcache.cache.switch import Switch
+from tensorcache.cache.warning import one_call
 from tensorcache.entry import Entry
-from tensorcache.errors import (
-    EntryMissing,
-    UnkeyableValue,
-)
+from tensorcache.errors import EntryMissing, UnkeyableValue
 from tensorcache.key import Key, NoKeyNow, make_key
 
 if TYPE_CHECKING:
@@ -114,20 +112,21 @@ class Cache:
 
             asked = asked._replace(watch=Watch(audit, inputs, strict=strict_keys))
         refresh = refresh or self.mode == "refresh"
-        try:
-            entry = None
-            if asked.key and not refresh:
-                entry = self._builds.hit(asked.key, started, clone=clone)
-            if entry is None and asked.key and self._switch.writes:
-                entry = self._builds.wait_or_build(
-                    asked, build, self._questions.why, refresh=refresh, wait=wait, clone=clone
-                )
-                if entry.published and not entry.hit and self._max_bytes is not None:
-                    self._builds.best_effort(lambda: self.vacuum(max_bytes=self._max_bytes))
-        except NewerEntry as error:  # never replaced by us, and no reason to fail
-            asked = asked._replace(why=f"not published: {error}")
-        if entry is None:
-            entry = self._not_written(asked, build, clone=clone)
+        with one_call():
+            try:
+                entry = None
+                if asked.key and not refresh:
+                    entry = self._builds.hit(asked.key, started, clone=clone)
+                if entry is None and asked.key and self._switch.writes:
+                    entry = self._builds.wait_or_build(
+                        asked, build, self._questions.why, refresh=refresh, wait=wait, clone=clone
+                    )
+                    if entry.published and not entry.hit and self._max_bytes is not None:
+                        self._builds.best_effort(self._keep_within)
+            except NewerEntry as error:  # never replaced by us, and no reason to fail
+                asked = asked._replace(why=f"not published: {error}")
+            if entry is None:
+                entry = self._not_written(asked, build, clone=clone)
         if entry.hit and asked.watch:
             asked.watch.refuse(entry.audit, entry)
         return entry
@@ -236,7 +235,8 @@ class Cache:
         started = time.perf_counter()
         entry = self._builds.hit(self._questions.named(key), started, clone=False)
         if entry is None:
-            raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}")
+            but = self._builds.cannot
+            raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}{but and ': '}{but}")
         return entry
 
     def __contains__(self, key: object) -> bool:
@@ -246,8 +246,7 @@ class Cache:
             found = self._questions.named(key)
         except EntryMissing:
             return False
-        there = os.path.exists(disk.manifest_path(self._root, str(found)))
-        return there and self.mode != "off"
+        return self.mode != "off" and os.path.exists(disk.manifest_path(self._root, str(found)))
 
     def put(self, key: Key, payload: Any) -> Entry:
         """Publish a payload under a key from `cache.key(…)`; what was there is replaced.
@@ -365,7 +364,7 @@ class Cache:
         """What is wrong, a line each: manifests, sizes, index; `deep` reads every byte too."""
         from tensorcache.cache.verify import verify  # reads everything: no business of a hit
 
-        return verify(self._root, self._index, deep=deep)
+        return verify(self._root, self._questions.brief_index, deep=deep)
 
     def vacuum(
         self,
@@ -383,17 +382,18 @@ class Cache:
         Raises:
             ReadOnlyCache, LeaseTimeout: the cache cannot be changed now.
         """
-        from tensorcache import rows, vacuum  # the index: a hit needs none
+        from tensorcache import vacuum  # the index: a hit needs none
 
-        with self._switch.writing(), disk.locked(self._root):
-            rows.reconcile(self._root, self._index)
-            plan = vacuum.plan(
-                self._index.holdings(),
-                disk.listing(self._root),
-                time.time(),
-                max_bytes=max_bytes,
-                older_than_seconds=older_than_seconds,
-                unused_for_seconds=unused_for_seconds,
-                grace_seconds=grace_seconds,
-            )
-            return plan if dry_run else vacuum.apply(plan, self._root, self._index)
+        limits: Any = {
+            "max_bytes": max_bytes,
+            "older_than_seconds": older_than_seconds,
+            "unused_for_seconds": unused_for_seconds,
+            "grace_seconds": grace_seconds,
+        }
+        with self._switch.writing():
+            return vacuum.clean(self._root, self._index, dry_run=dry_run, **limits)
+
+    def _keep_within(self) -> None:
+        from tensorcache import vacuum  # the index: only a publication meets its limit
+
+        vacuum.clean(self._root, self._questions.brief_index, max_bytes=self._max_bytes)

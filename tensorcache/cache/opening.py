@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
+from typing import Any
 
 from tensorcache import disk
 from tensorcache.cache.main import Cache
@@ -51,7 +53,9 @@ def open_cache(
         raise ValueError(f"verify={verify!r}: use one of {', '.join(POLICIES)}")
     if trust not in (None, "group"):
         raise ValueError(f"{said}={trust!r}: use 'group' or nothing")
-    path = os.path.abspath(disk.default_root() if directory is None else os.fspath(directory))
+    path: Any = disk.default_root() if directory is None else os.fspath(directory)
+    with contextlib.suppress(FileNotFoundError):  # in a directory that was removed none can begin
+        path = os.path.abspath(path)
     root = disk.Root(path, trust == "group")
     size = os.environ.get("TENSORCACHE_MAX_SIZE")
     max_bytes = parse_size(size or max_size, "TENSORCACHE_MAX_SIZE" if size else "max_size")

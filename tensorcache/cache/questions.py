@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tensorcache import disk
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tensorcache.explain import Alike, Diff, Explanation, PartsOf, Side
     from tensorcache.index import Index, Table
 
-QUESTION_SECONDS = 2.0  # how long a question waits for the root lock before it does without
+QUESTION_SECONDS = 2.0  # how long a question waits for a lock before it does without
+REASON_SECONDS = 0.5  # how long a miss waits for its reason
 REMEMBERED = 16  # keys that were asked for last, of which the parts of sources are known
 _log = logging.getLogger("tensorcache")
 
@@ -42,20 +43,30 @@ class Questions:
 
     @property
     def index(self) -> Index:
-        """The index, to be read, or written under the root lock."""
+        """The index, to be written under the root lock by whoever cannot do without."""
+        return self._index()
+
+    @property
+    def brief_index(self) -> Index:
+        """The index for whoever can do without: another who has it locked is not waited out."""
+        return self._index(patience_seconds=QUESTION_SECONDS)
+
+    def _index(self, **patience: float) -> Index:
         from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
 
-        return Index(self._root.join("index.sqlite"), read_only=not self._switch.writes)
+        path = self._root.join("index.sqlite")
+        return Index(path, read_only=not self._switch.writes, **patience)
 
     def entries(self, where: str, params: Any) -> pd.DataFrame:
         """The entries of which `where` holds."""
-        self._take_in()
-        return _frame(self.index.entries(where, params), times=("created_at", "last_used_at"))
+        with self._taken_in() as index:
+            found = index.entries(where, params)
+        return _frame(found, times=("created_at", "last_used_at"))
 
     def table(self, query: str, params: Any) -> Table:
         """What one SELECT gives, as plain rows and without pandas."""
-        self._take_in()
-        return self.index.query(query, params)
+        with self._taken_in() as index:
+            return index.query(query, params)
 
     def sql(self, query: str, params: Any) -> pd.DataFrame:
         """What one SELECT gives."""
@@ -66,20 +77,20 @@ class Questions:
         if isinstance(key, str):
             manifest = self._manifest_of(key)
             key = Key(manifest.key, manifest.namespace, manifest.identity)
-        self._take_in()
-        return self._explained(key)
+        with self._taken_in() as index:
+            return self._explained(key, index)
 
     def explain_inputs(self, inputs: Mapping[str, Any], namespace: str) -> Alike:
         """The entries whose inputs are nearest, whatever their sources and version."""
         from tensorcache.explain import explain_inputs  # a question needs it, a hit does not
 
         check_namespace(namespace)
-        self._take_in()
         try:
             plain = canonical(dict(inputs), "inputs")
         except NoKeyNow as error:
             raise UnkeyableValue(str(error)) from None
-        return explain_inputs(plain, namespace, self.index.candidates(namespace))
+        with self._taken_in() as index:
+            return explain_inputs(plain, namespace, index.candidates(namespace))
 
     def diff(self, old: Key | str, new: Key | str) -> Diff:
         """In what two entries differ."""
@@ -95,13 +106,13 @@ class Questions:
         found = with_parts(found, _parts_of(before), _parts_of(after))
         return Diff(before.key, after.key, found, tuple(compare(*map(_side, held))))
 
-    def _explained(self, key: Key) -> Explanation:
+    def _explained(self, key: Key, index: Index) -> Explanation:
         """What `explain` answers, from the index as it is."""
         from tensorcache.explain import explain, with_parts  # a miss or a question needs it
 
         there = self._manifest(key.digest)
         before = there.created_at if there else None  # it was a miss by what there was then
-        found = explain(key, self.index.candidates(key.namespace, before))
+        found = explain(key, index.candidates(key.namespace, before))
         found = found._replace(hit=there is not None)
         nearest = self._manifest(found.nearest) if found.nearest else None
         if nearest is None:
@@ -112,11 +123,12 @@ class Questions:
 
     def why(self, key: Key) -> str:
         """Why there is no entry of a key, in one line; "" where that cannot be told."""
+        index = self._index(patience_seconds=REASON_SECONDS)
         # In silence: what is wrong here fails the publication too, which says so.
         with contextlib.suppress(OSError, TensorCacheError):
-            self.bring_up()
+            self.bring_up(index)
         try:
-            return str(self._explained(key))
+            return str(self._explained(key, index))
         except Exception as error:  # noqa: BLE001 - a reason is never a reason to fail
             _log.debug("no reason for the miss of %s: %r", key.short, error)
             return ""
@@ -153,20 +165,25 @@ class Questions:
         """
         return key if isinstance(key, Key) else disk.find(self._root, key)
 
-    def _take_in(self) -> None:
-        """Before a question: what was noted since the last writer, if it can be."""
+    @contextlib.contextmanager
+    def _taken_in(self) -> Iterator[Index]:
+        """The index for a question, with what was noted since the last writer, if that can be."""
+        index, missed = self.brief_index, ""
         try:
-            self.bring_up()
+            self.bring_up(index)
         except (OSError, TensorCacheError) as error:
-            self._switch.builds.warn(f"the newest uses are not counted: {error}")
+            missed = f"the newest uses are not counted: {error}"
+        yield index
+        if missed:  # where there is no answer either, that is what is said
+            self._switch.builds.warn(missed)
 
-    def bring_up(self) -> None:
+    def bring_up(self, index: Index | None = None) -> None:
         """Make the index or bring it up to date, and take in what is due, where that may be."""
         from tensorcache import rows  # the index: a hit needs none
 
         if self._switch.writes:
             with disk.locked(self._root, QUESTION_SECONDS):
-                rows.bring_up(self._root, self.index)
+                rows.bring_up(self._root, index or self.index)
 
 
 def _parts_of(manifest: Manifest) -> PartsOf:

@@ -14,6 +14,15 @@ from tensorcache.errors import CacheFull, ReadOnlyCache, TensorCacheError
 
 # The switches that are off in this thread or task: one variable, for a variable is never collected.
 _off: ContextVar[tuple[object, ...]] = ContextVar("tensorcache_off", default=())
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or run tensorcache vacuum",
+    errno.EDQUOT: "free some of your quota, or run tensorcache vacuum",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EMFILE: "close some files, or raise the limit on them (ulimit -n)",
+    errno.ENFILE: "the machine has too many files open: try again",
+    errno.EIO: "check the disk that it lies on",
+    errno.ENOENT: "it was removed: open it anew",
+}
 
 
 class Switch:
@@ -67,6 +76,8 @@ class Switch:
         Raises:
             ReadOnlyCache, CacheFull: it cannot be.
         """
+        if self._mode in ("rw", "refresh") and not self.is_off and not self.writes:
+            raise ReadOnlyCache(f"{self._on.cannot}: mend that, and open it anew")
         if not self.writes:
             by_environment = os.environ.get("TENSORCACHE_MODE") == self.mode
             remedy = "unset TENSORCACHE_MODE" if by_environment else "open it with mode='rw'"
@@ -79,6 +90,6 @@ class Switch:
         except TensorCacheError:
             raise
         except OSError as error:
-            kind = CacheFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else ReadOnlyCache
-            remedy = "free some space" if kind is CacheFull else "check who may write there"
+            kind = CacheFull if error.errno in disk.FULL else ReadOnlyCache
+            remedy = _REMEDIES.get(error.errno or 0, "check who may write there")
             raise kind(f"{self._path!r} cannot be written: {error}: {remedy}") from error

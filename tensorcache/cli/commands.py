@@ -342,7 +342,7 @@ def info(cache: CacheDir = None, as_json: AsJson = False) -> None:
     from tensorcache.index import Index
 
     path = os.path.join(options.opened(cache).root, "index.sqlite")
-    index = Index(path, read_only=True)
+    index = Index(path, read_only=True, patience_seconds=2.0)  # it waits for nobody
     facts: dict[str, Any] = {
         "path": path,
         "revision": index.revision(),

@@ -38,8 +38,10 @@ from tensorcache.disk.place import (
     read_file,
 )
 from tensorcache.disk.publish import (
+    FULL,
     Staging,
     clear_note,
+    leave_note_if_space,
     leave_notes,
     notes,
     stage,
@@ -56,6 +58,7 @@ from tensorcache.disk.sweep import (
 )
 
 __all__ = [
+    "FULL",
     "Held",
     "Lease",
     "Leftover",
@@ -76,6 +79,7 @@ __all__ = [
     "hold",
     "holder",
     "keys_of",
+    "leave_note_if_space",
     "leave_notes",
     "let_group_write",
     "listing",

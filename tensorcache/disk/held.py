@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import fcntl
 import os
 import resource
 import threading
+import time
 import weakref
 from collections.abc import Callable, Container
 from typing import NamedTuple, TypeVar
@@ -25,6 +27,8 @@ from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing
 from tensorcache.manifest import MAX_MANIFEST_BYTES, Manifest, Piece, from_bytes
 
 READ_BYTES = 1 << 20
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+_PAUSES_SECONDS = (0.0, 0.01, 0.05, 0.25)  # other threads may be opening much just now
 T = TypeVar("T")
 _Check = Callable[[str, Piece, int], None]
 
@@ -66,7 +70,7 @@ class Held:
         if digest not in kinds:
             raise EntryCorrupt(f"entry {self.manifest.key[:16]}: it has no piece {digest[:16]}")
         try:
-            descriptor = _open_piece(self.root, kinds[digest], digest)
+            descriptor = _making_room(lambda _: _open_piece(self.root, kinds[digest], digest))
         except EntryCorrupt as error:
             raise EntryMissing(f"entry {self.manifest.key[:16]} is gone: {error}") from error
         with descriptor as number:
@@ -75,7 +79,7 @@ class Held:
     def _reopened(self) -> _Descriptors:
         key = self.manifest.key
         with contextlib.suppress(EntryCorrupt, CacheTooNew):
-            opened = _open_entry(self.root, key, _unchecked)
+            opened = _making_room(lambda most: _open_entry(self.root, key, _unchecked, most))
             if opened is not None and opened[0].digest == self.manifest.digest:
                 return opened[1]
             if opened is not None:
@@ -131,6 +135,14 @@ class _Open:
                 else:
                     entry.close()
 
+    def give_up(self) -> None:
+        """Close the descriptors of all."""
+        with self.lock:
+            for reference, _ in list(self._entries.values()):
+                entry = reference()
+                if entry is not None:
+                    entry.close()
+
     def forget(self, held: Held) -> None:
         """It has none open any more."""
         _, count = self._entries.pop(id(held), (None, 0))
@@ -164,7 +176,7 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
         if known.get(name) != found[name]:
             check_piece(kind, piece, file, memory, verify)
 
-    opened = _open_entry(root, key, check)
+    opened = _making_room(lambda most: _open_entry(root, key, check, most))
     if opened is None:
         return None
     if verify == "once" and found != known:
@@ -172,7 +184,28 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
     return Held(root, *opened)
 
 
-def _open_entry(root: Root, key: str, check: _Check) -> tuple[Manifest, _Descriptors] | None:
+def _making_room(do: Callable[[int], T]) -> T:
+    """What `do` gives for the pieces that one entry may keep open.
+
+    Where no descriptor is left, entries give theirs up, and this one keeps none but its manifest's.
+    """
+    most = _limit() // 2
+    pauses = iter(_PAUSES_SECONDS)
+    while True:
+        try:
+            return do(most)
+        except OSError as error:
+            pause_seconds = next(pauses, None)
+            if pause_seconds is None or error.errno not in _NO_DESCRIPTOR:
+                raise
+        _open.give_up()
+        time.sleep(pause_seconds)
+        most = 0
+
+
+def _open_entry(
+    root: Root, key: str, check: _Check, most: int
+) -> tuple[Manifest, _Descriptors] | None:
     """Once more by name where it was replaced or a piece was missing.
 
     Raises:
@@ -188,7 +221,7 @@ def _open_entry(root: Root, key: str, check: _Check) -> tuple[Manifest, _Descrip
         try:
             if _share(descriptor.number) and os.fstat(descriptor.number).st_nlink > 0:
                 manifest = from_bytes(_read(descriptor.number, MAX_MANIFEST_BYTES), key)
-                return manifest, _Descriptors(descriptor, _open_pieces(root, manifest, check))
+                return manifest, _Descriptors(descriptor, _open_pieces(root, manifest, check, most))
         except _Missing as error:
             missing = error
         except BaseException:
@@ -200,9 +233,8 @@ def _open_entry(root: Root, key: str, check: _Check) -> tuple[Manifest, _Descrip
     return None
 
 
-def _open_pieces(root: Root, manifest: Manifest, check: _Check) -> dict[str, Descriptor]:
-    """Check every piece, and keep descriptors of as many as one entry may have."""
-    most = _limit() // 2
+def _open_pieces(root: Root, manifest: Manifest, check: _Check, most: int) -> dict[str, Descriptor]:
+    """Check every piece, and keep descriptors of `most` of them."""
     pieces: dict[str, Descriptor] = {}
     try:
         for kind, piece in manifest.pieces:

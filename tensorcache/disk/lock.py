@@ -20,7 +20,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tensorcache.disk.descriptor import Descriptor
-from tensorcache.disk.place import Root, ensure_directory, let_group_write, read_file
+from tensorcache.disk.place import (
+    Root,
+    begin_again,
+    ensure_directory,
+    let_group_write,
+    read_file,
+)
 from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
@@ -76,8 +82,17 @@ def locked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[N
 
     Raises:
         LeaseTimeout: another held it for all that time.
-        OSError: the lock cannot be opened (read-only, full).
+        NotACache: another put something else in the place of the cache.
+        OSError: the lock cannot be opened (read-only, full, gone).
     """
+    begin_again(root)
+    with flocked(root, patience_seconds):
+        yield
+
+
+@contextlib.contextmanager
+def flocked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Hold the lock of a root that may be yet to begin; else as `locked`."""
     deadline = time.monotonic() + patience_seconds
     while (descriptor := open_locked(root.join("lock"), os.O_RDWR | os.O_CREAT)) is None:
         if time.monotonic() > deadline:

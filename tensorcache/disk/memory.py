@@ -83,7 +83,11 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
         names = [name for name in os.listdir(folder) if name != "uses"]
     except OSError:
         return {}
-    return {name: _uses(os.path.join(folder, name)) for name in names}
+    found = {}
+    for name in names:
+        with contextlib.suppress(OSError):  # it waits: statistics keep nobody from a removal
+            found[name] = _uses(os.path.join(folder, name))
+    return found
 
 
 def _uses(path: str) -> list[list[Any]]:
@@ -109,8 +113,8 @@ def _is_use(at: Any, kind: Any, key: Any, seconds: Any, size_bytes: Any, *more: 
 
 
 def forget_uses(root: Root, name: str) -> None:
-    """The index has them."""
-    with contextlib.suppress(FileNotFoundError):
+    """The index has them, and takes them once, if they stay."""
+    with contextlib.suppress(OSError):
         os.unlink(root.join("journal", name))
 
 
@@ -126,10 +130,14 @@ def set_pin(root: Root, key: str, note: str | None) -> None:
 
 
 def read_pins(root: Root) -> dict[str, str]:
-    """The notes of all pinned keys."""
+    """The notes of all pinned keys.
+
+    Raises:
+        OSError: they cannot be listed now, which must not look as if there were none.
+    """
     try:
         names = os.listdir(root.join("pins"))
-    except OSError:
+    except FileNotFoundError:
         return {}
     return {name: _note(root.join("pins", name)) for name in names if len(name) == 64}
 

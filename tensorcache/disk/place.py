@@ -128,7 +128,7 @@ def prepare(root: Root, *, write: bool) -> None:
         CacheTooNew: a newer tensorcache made it.
         OSError: it cannot be created.
     """
-    if not os.path.isdir(root.path):
+    if not _is_directory(root.path):
         if os.path.lexists(root.path):
             raise NotACache(f"{root.path!r} is no directory: choose another place for the cache")
         if not write:
@@ -158,11 +158,30 @@ def prepare(root: Root, *, write: bool) -> None:
         )
 
 
+def _is_directory(path: str) -> bool:
+    """What cannot be told (EIO, no permission) is an error: it may well be one."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def begin_again(root: Root) -> None:
+    """Begin anew where a cache was emptied while it was open; one that is gone stays gone.
+
+    Raises:
+        NotACache, UnsafeCache: something else is there by now.
+        OSError: it cannot be begun.
+    """
+    if not os.path.exists(root.join(MARKER)) and os.path.isdir(root.path):
+        prepare(root, write=True)
+
+
 def _begin(root: Root) -> None:
-    from tensorcache.disk.lock import locked  # which needs to know where the lock lies
+    from tensorcache.disk.lock import flocked  # which needs to know where the lock lies
 
     _refuse_foreign(root)
-    with locked(root):
+    with flocked(root):
         if not os.path.exists(root.join(MARKER)):
             write_aside(root, root.join("CACHEDIR.TAG"), _TAG, durable=False)
             marker = json.dumps({"format": ROOT_FORMAT}).encode() + b"\n"
@@ -274,9 +293,12 @@ def open_regular(path: str) -> Descriptor:
         if error.errno == errno.ELOOP:
             raise EntryCorrupt(f"{path!r} is a link, not a file of ours") from error
         raise
-    if not stat.S_ISREG(os.fstat(descriptor.number).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor.number).st_mode):
+            raise EntryCorrupt(f"{path!r} is no plain file")
+    except BaseException:
         descriptor.close()
-        raise EntryCorrupt(f"{path!r} is no plain file")
+        raise
     return descriptor
 
 
@@ -288,11 +310,18 @@ def create(path: str) -> io.FileIO:
 
 
 def ensure_directory(root: Root, *names: str, sync: bool = True) -> str:
-    """A directory below the root, made and (by `sync`) made durable where it is missing."""
+    """A directory below the root, made and (by `sync`) made durable where it is missing.
+
+    Raises:
+        OSError: it cannot be made; also where the cache was emptied, for what is not begun anew
+            first would be no cache to anybody.
+    """
     path = root.path
     for name in names:
         parent, path = path, os.path.join(path, name)
         if not os.path.isdir(path):
+            if parent == root.path and not os.path.exists(root.join(MARKER)):
+                raise FileNotFoundError(errno.ENOENT, "the cache was emptied or removed", parent)
             _mkdir(path, 0o2770 if root.group else None)
             if sync:
                 sync_directory(parent)

@@ -34,6 +34,7 @@ from tensorcache.manifest import Manifest, Piece, to_bytes
 
 Sink = Callable[[Any], object]
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 MOST_UNSYNCED = 8  # files open at once on their way to the disk
 
 
@@ -116,7 +117,8 @@ class Staging:
                 with contextlib.suppress(OSError):
                     file.close()
             if self._descriptor.is_open:  # a child forked meanwhile has let go of it
-                shutil.rmtree(self._path, ignore_errors=True)
+                with contextlib.suppress(OSError):  # of what cannot be looked at
+                    shutil.rmtree(self._path, ignore_errors=True)
         finally:
             self._descriptor.close()
 
@@ -126,6 +128,9 @@ class Staging:
 
 def _allocate(descriptor: int, size_bytes: int) -> None:
     """Ask for all the space at once: a full disk says so before the work, and writing costs less.
+
+    No look at what is free comes before: others write meanwhile, and quotas, reserved blocks and
+    limits on the size of files are in no such number. This is an answer, and holds.
 
     Else ext4 reserves blocks as pages come, which has taken up to eight times as long as the
     writing itself.
@@ -195,6 +200,21 @@ def leave_notes(root: Root, keys: Iterable[str]) -> None:
     sync_directory(folder)
 
 
+def leave_note_if_space(root: Root, key: str) -> bool:
+    """`leave_notes` for a removal, which a full disk shall not stop; whether it was left.
+
+    Without one, rows stay behind until what lies in `entries/` is compared with them, as it is
+    before every removal.
+    """
+    try:
+        leave_notes(root, [key])
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return False
+    return True
+
+
 def notes(root: Root) -> list[str]:
     """The keys whose rows may be behind."""
     try:
@@ -219,13 +239,15 @@ def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
     descriptor = lock.open_locked(path, os.O_RDONLY) if spare_open else None
     if spare_open and descriptor is None:
         return False
-    leave_notes(root, [key])
     try:
+        noted = leave_note_if_space(root, key)
         os.unlink(path)
     finally:
         if descriptor is not None:
             descriptor.close()
     sync_directory(os.path.dirname(path))
+    if not noted:
+        leave_note_if_space(root, key)  # there is an inode by now
     forget_entry(root, key)
     return True
 

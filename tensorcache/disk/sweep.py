@@ -133,10 +133,10 @@ def remove_leftover(root: Root, leftover: Leftover) -> None:
         if descriptor is None:
             return
     try:
-        if is_directory:
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # the next vacuum takes what is left of it
+            if is_directory:
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 os.unlink(path)
     finally:
         if descriptor is not None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import sqlite3
+import stat
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -142,9 +144,12 @@ class IndexFile:
         with self.translated(), self._writers.begin() as connection:
             yield connection
 
-    def reader(self, patience_seconds: float | None = None) -> sqlite3.Connection:
-        """A connection that cannot write, to an empty index in memory where none is made yet."""
-        if not os.path.lexists(self._path):
+    def reader(self, patience_seconds: float = math.inf) -> sqlite3.Connection:
+        """A connection that cannot write, to an empty index in memory where none is made yet.
+
+        It waits no longer than `patience_seconds`, nor than this object does.
+        """
+        if self._is_plain() is None:
             return _empty()
         try:
             connection = self._connect("ro", *_READING, patience_seconds=patience_seconds)
@@ -177,6 +182,8 @@ class IndexFile:
         code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if os.path.isdir(self._path):
             code = sqlite3.SQLITE_NOTADB
+        if code == sqlite3.SQLITE_CANTOPEN and _lacks_inodes(self._path):
+            code = sqlite3.SQLITE_FULL
         kind, remedy = _FAILURES.get(code, (TensorCacheError, "this is a bug: please report it"))
         if code == sqlite3.SQLITE_ERROR and self._is_newer():
             kind, remedy = CacheTooNew, "a newer tensorcache made it: upgrade tensorcache"
@@ -186,8 +193,22 @@ class IndexFile:
         try:
             with contextlib.closing(self.reader()) as connection:
                 return (_revision(connection) or "") > schema.HEAD
-        except sqlite3.Error:
+        except (sqlite3.Error, TensorCacheError):
             return False
+
+    def _is_plain(self) -> bool | None:
+        """Whether it is a plain file, None where nothing is.
+
+        Raises:
+            TensorCacheError: that cannot be told now (EIO), which is no evidence of either.
+        """
+        try:
+            return stat.S_ISREG(os.stat(self._path).st_mode)
+        except FileNotFoundError:
+            return False if os.path.islink(self._path) else None
+        except OSError as error:
+            kind, remedy = _FAILURES[sqlite3.SQLITE_IOERR]
+            raise kind(f"index {self._path!r}: {error.strerror}: {remedy}") from error
 
     def _refuse_read_only(self) -> None:
         if self._read_only:
@@ -205,13 +226,13 @@ class IndexFile:
         return self._connect("rw", *_WRITING, "foreign_keys = ON")
 
     def _connect(
-        self, mode: str, *pragmas: str, patience_seconds: float | None = None
+        self, mode: str, *pragmas: str, patience_seconds: float = math.inf
     ) -> sqlite3.Connection:
-        if os.path.lexists(self._path) and not os.path.isfile(self._path):
+        if self._is_plain() is False:
             # SQLite would wait for the other end of a pipe for ever.
             raise EntryCorrupt(f"index {self._path!r} is no plain file: {_ROTTEN[1]}")
         uri = f"file:{urllib.parse.quote(os.fsencode(self._path))}?mode={mode}"
-        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        patience = min(self._patience_seconds, patience_seconds)
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience)
         try:
             for pragma in ("cell_size_check = ON", "temp_store = MEMORY", *pragmas):
@@ -276,6 +297,15 @@ def _revision(connection: sqlite3.Connection) -> str | None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
+
+
+def _lacks_inodes(path: str) -> bool:
+    """Whether no file can begin beside `path`, which SQLite does not tell from other reasons."""
+    try:
+        found = os.statvfs(os.path.dirname(path))
+    except OSError:
+        return False
+    return found.f_files > 0 and found.f_favail == 0  # some filesystems count none
 
 
 def _size_bytes(connection: sqlite3.Connection) -> int:

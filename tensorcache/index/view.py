@@ -66,16 +66,19 @@ def _inputs(namespace: str) -> sa.Select[Any]:
 
 def replace_view(connection: sa.Connection, namespace: str, text: str | None) -> None:
     """Let `text` be the view of `namespace`, or nothing; where that fails, warn."""
+    # Not `begin_nested`: a full disk undoes savepoints too, and their own failure would be told.
+    connection.exec_driver_sql("SAVEPOINT view")
     try:
-        with connection.begin_nested():
-            connection.exec_driver_sql(f"DROP VIEW IF EXISTS {schema.quoted(namespace)}")
-            if text is not None:
-                connection.exec_driver_sql(text)
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {schema.quoted(namespace)}")
+        if text is not None:
+            connection.exec_driver_sql(text)
     except sa.exc.OperationalError as error:
         code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         if code != sqlite3.SQLITE_ERROR:  # a full disk has undone more than the view
             raise
+        connection.exec_driver_sql("ROLLBACK TO view")
         _log.warning("the view of %r cannot be made: %s", namespace, error.orig)
+    connection.exec_driver_sql("RELEASE view")
 
 
 def views_wanted(connection: sa.Connection) -> Iterator[tuple[str, str]]:

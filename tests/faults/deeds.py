@@ -19,7 +19,9 @@ DEEDS = {
     "get": "cache = tensorcache.open(ROOT); cache[key(cache, 1)].load()",
     "put": "cache = tensorcache.open(ROOT); cache.put(key(cache, 3), payload(3))",
     "get_or_build": "get(tensorcache.open(ROOT), 3)",
-    "get_or_build without index": "os.unlink(ROOT + '/index.sqlite'); get(tensorcache.open(ROOT), 3)",
+    "get_or_build without index": (
+        "os.unlink(ROOT + '/index.sqlite'); get(tensorcache.open(ROOT), 3)"
+    ),
     "get_or_build beside a broken index": "get(tensorcache.open(ROOT), 3)",
     "refresh": "get(tensorcache.open(ROOT), 2, refresh=True)",
     "remove": "cache = tensorcache.open(ROOT); cache.remove(key(cache, 2))",
@@ -86,4 +88,3 @@ def is_whole(root: Path, deed: str) -> None:
     assert {name for name in os.listdir(root) if name.startswith(".tensorcache-")} == set()
     pins = {name.removeprefix("pins/") for name in names_in(root, "pins") if ".tens" not in name}
     assert {key for (key,) in rows(root, "SELECT key FROM entry WHERE pinned NOTNULL")} == pins
-

@@ -133,10 +133,12 @@ def table(results: dict[str, Any]) -> str:
         raise KeyError(f"promises without figures, or figures without a promise: {unknown}")
     faults, sample = results["faults"], results["sample"]
     lines = [
-        f"The last whole run, of commit {results['commit']} on {results['machine']}: "
-        f"{results['minutes']} minutes with SOAK_HOURS={results['hours']:g}; {faults['passed']} "
-        f"tests passed, none failed, {faults['skipped']} were skipped. The sample within "
-        f"`make test` took {sample['minutes']} minutes.\n",
+        (
+            f"The last whole run, of commit {results['commit']} on {results['machine']}: "
+            f"{results['minutes']} minutes with SOAK_HOURS={results['hours']:g}; "
+            f"{faults['passed']} tests passed, none failed, {faults['skipped']} were skipped. "
+            f"The sample within `make test` took {sample['minutes']} minutes.\n"
+        ),
         "| promise | it rests on | reached |",
         "| --- | --- | --- |",
     ]
@@ -147,5 +149,6 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _said(name: str, figure: float) -> str:
-    words = name.removesuffix("_seconds").replace("_", " ")
-    return f"{words} {figure:.3g} s" if words != name and "seconds" in name else f"{figure:,} {words}"
+    if name.endswith("_seconds"):
+        return f"{name.removesuffix('_seconds').replace('_', ' ')} {figure:.3g} s"
+    return f"{figure:,} {name.replace('_', ' ')}"

@@ -1,0 +1,165 @@
+"""Law 9 with few descriptors: many entries stay open, and who has none left gets what is built."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from processes import ran
+from roots import PREAMBLE, get
+from scale import reached
+
+import tensorcache
+from tensorcache import disk
+from tensorcache.manifest import to_bytes
+
+ENTRIES = 5_000
+PIECES = 90  # of a wide entry: more than one may keep open where 256 are all
+LIMIT = 256
+
+BEGIN = f"""{PREAMBLE}
+import errno, json, logging, os, random, resource, threading
+from roots import build_fails, hit, same
+resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
+said = []
+class Said(logging.Handler):
+    def emit(self, record): said.append(record.getMessage())
+logging.getLogger("tensorcache").addHandler(Said(logging.WARNING))
+cache = tensorcache.open(sys.argv[1])
+def descriptors(): return len(os.listdir("/proc/self/fd"))
+def copy(i):
+    return cache.get_or_build(
+        {{"n": i % 8, "copy": i}}, build_fails, version="1", namespace="t.laws"
+    )
+def wide(n):
+    def build(): return {{f"s{{i}}": torch.full((3,), 1000.0 * n + i) for i in range({PIECES})}}
+    return cache.get_or_build({{"wide": n}}, build, version="1", namespace="t.laws")
+def is_wide(entry, n):
+    return all(entry[f"s{{i}}"][0] == 1000 * n + i for i in range({PIECES}))
+"""
+
+MANY = f"""{BEGIN}
+entries = [copy(i) for i in range({ENTRIES})]
+most = descriptors()
+for i, entry in enumerate(entries):
+    same(entry, i % 8)
+for i in random.sample(range({ENTRIES}), 500):
+    same(entries[i], i % 8)
+print(json.dumps([len(entries), most, descriptors(), said]))
+"""
+
+THREADS = f"""{BEGIN}
+for n in range(4): assert wide(n).published
+entries = [copy(i) for i in range(300)]
+failed = []
+def use(seed):
+    turns = random.Random(seed)
+    try:
+        for turn in range(150):
+            i = turns.randrange(300)
+            same(entries[i], i % 8)
+            same(copy(i), i % 8)
+            if turn % 5 == 0:
+                n = turns.randrange(4)
+                entry = wide(n)
+                assert entry.hit
+                assert is_wide(entry, n)
+    except BaseException as error:
+        failed.append(repr(error))
+        raise
+threads = [threading.Thread(target=use, args=(seed,)) for seed in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(json.dumps([failed, said]))
+"""
+
+HOARD = f"""{BEGIN}
+import gc
+get(cache, 9)
+def hoard(left):
+    files = []
+    try:
+        while True: files.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as error:
+        assert error.errno == errno.EMFILE
+    for file in files[:left]: os.close(file)
+    return files[left:]
+def let_go(files):
+    for file in files: os.close(file)
+idle = [copy(i) for i in range(40)]
+mine = hoard(0)
+same(hit(cache, 1), 1)        # idle entries give theirs up
+same(idle[0], 0)
+let_go(mine)
+assert said == [], said
+del idle
+gc.collect()
+mine = hoard(0)
+built = get(cache, 2)         # nobody has any to give
+same(built, 2)
+let_go(mine)
+assert len(said) == 1, said
+assert not built.published and not built.hit
+mine = hoard(6)
+few = hit(cache, 3)
+same(few, 3)
+let_go(mine)
+assert len(said) == 1, said
+same(hit(cache, 2), 2)
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def copies(shm):
+    """A root of 8 entries, and of 5,000 more that share what they hold.
+
+    Only the manifests are made, for to publish so many takes a minute.
+    """
+    path = shm / "copies"
+    root = disk.Root(str(path))
+    with tensorcache.open(path) as cache:
+        manifests = [disk.read_manifest(root, get(cache, n).key.digest) for n in range(8)]
+        for i in range(ENTRIES):
+            key = cache.key({"n": i % 8, "copy": i}, version="1", namespace="t.laws")
+            manifest = manifests[i % 8]._replace(key=key.digest, identity=key.text)
+            place = Path(disk.manifest_path(root, key.digest))
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(to_bytes(manifest))
+    yield path
+    os.unlink(path / "index.sqlite")  # made of what was published, which the copies are not
+    with tensorcache.open(path) as cache:
+        assert cache.verify(deep=True) == []
+    assert not (path / "quarantine").exists()
+
+
+def told(code, root):
+    done = ran(sys.executable, "-c", code, root)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_thousands_of_entries_stay_open_with_few_descriptors(copies):
+    entries, most, last, said = told(MANY, copies)
+
+    assert entries == ENTRIES
+    assert max(most, last) < LIMIT
+    assert said == []
+    reached("open files", entries=entries)
+
+
+@pytest.mark.slow
+def test_threads_that_open_much_at_once_are_not_in_each_others_way(copies):
+    assert told(THREADS, copies) == [[], []]
+
+
+@pytest.mark.slow
+def test_a_program_without_descriptors_gets_what_is_built_and_one_warning(copies):
+    (said,) = told(HOARD, copies)
+
+    assert "Too many open files" in said
