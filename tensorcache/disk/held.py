@@ -191,7 +191,8 @@ def _open_entry(root: Root, key: str, check: _Check) -> tuple[Manifest, _Descrip
                 manifest = from_bytes(_read(descriptor, MAX_MANIFEST_BYTES), key)
                 return manifest, _Descriptors(descriptor, _open_pieces(root, manifest, check))
         except _Missing as error:
-            missing = error
+            if os.fstat(descriptor).st_nlink > 0:  # else it was replaced while it was opened
+                missing = error
         except BaseException:
             os.close(descriptor)
             raise
