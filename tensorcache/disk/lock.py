@@ -18,10 +18,17 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tensorcache.disk.place import Root, ensure_directory, let_group_write, read_file
+from tensorcache.disk.place import (
+    Root,
+    ensure_directory,
+    let_group_write,
+    read_file,
+    refuse_links,
+)
 from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0005, 0.01
 _forking = threading.Lock()
 _held: set[int] = set()
 
@@ -39,13 +46,13 @@ os.register_at_fork(
 )
 
 
-def open_locked(path: str, flags: int) -> int | None:
-    """A descriptor of `path` under an exclusive flock, or None where another has it."""
+def open_locked(path: str, flags: int, patience_seconds: float = 0.0) -> int | None:
+    """A descriptor of `path` under an exclusive flock, or None where another has it so long."""
     with _forking:  # no fork between opening and knowing
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         _held.add(descriptor)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, patience_seconds)
     except BlockingIOError:
         close(descriptor)
         return None
@@ -53,6 +60,25 @@ def open_locked(path: str, flags: int) -> int | None:
         close(descriptor)
         raise
     return descriptor
+
+
+def _lock(descriptor: int, patience_seconds: float) -> None:
+    """Try until it is ours; not in the kernel's queue, where a stopped process stops all behind it.
+
+    Who has waited for longer asks more often, so that nobody starves in a crowd.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = time.monotonic() - began
+            if waited >= patience_seconds:
+                raise
+        else:
+            return
+        pause = max(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS - waited / 50)
+        time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - so that they ask in no step
 
 
 def close(descriptor: int) -> None:
@@ -71,15 +97,14 @@ def locked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[N
         LeaseTimeout: another held it for all that time.
         OSError: the lock cannot be opened (read-only, full).
     """
-    deadline = time.monotonic() + patience_seconds
-    while (descriptor := open_locked(root.join("lock"), os.O_RDWR | os.O_CREAT)) is None:
-        if time.monotonic() > deadline:
-            raise LeaseTimeout(
-                f"{root.join('lock')!r} was held for {patience_seconds:.0f} s: "
-                f"is a process stopped? `fuser` names it"
-            )
-        time.sleep(random.uniform(0.0005, 0.01))  # noqa: S311 - so that no waiter starves
+    descriptor = open_locked(root.join("lock"), os.O_RDWR | os.O_CREAT, patience_seconds)
+    if descriptor is None:
+        raise LeaseTimeout(
+            f"{root.join('lock')!r} was held for {patience_seconds:.0f} s: "
+            f"is a process stopped? `fuser` names it"
+        )
     try:
+        refuse_links(root)
         let_group_write(root, descriptor)
         yield
     finally:
