@@ -138,6 +138,10 @@ class Nursery:
                     calls.append(Call(name, made[thread, name]))
         return calls
 
+    def said(self) -> str:
+        """What strace wrote of the last child."""
+        return self._log.read_text(errors="replace")
+
     def kill_at(self, code: str, call: str, count: int) -> None:
         """Run `code` in a child that dies as it enters the `count`th `call`, which is not made."""
         inject = f"inject={call}:signal=KILL:when={count}"

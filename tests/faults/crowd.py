@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import atexit
 import collections
 import contextlib
+import functools
 import importlib
 import json
 import logging
@@ -14,6 +16,7 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -22,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from processes import start
+from processes import ENVIRONMENT
 
 import tensorcache
 
@@ -31,65 +34,83 @@ SHARED = 3  # keys that readers and writers fight over
 _gate: Any = None
 
 
-def together(
-    deed: Callable[..., Any], count: int, *arguments: Any, seconds: float = 120.0
-) -> list[Any]:
+def together(deed: Callable[..., Any], count: int, *arguments: Any) -> list[Any]:
     """What `deed(n, *arguments)` gave in each of `count` processes; none of them may fail."""
-    return told("crowd", deed, count, *arguments, seconds=seconds)["told"]
-
-
-def told(module: str, deed: Callable[..., Any], *arguments: Any, seconds: float) -> dict[str, Any]:
-    """What the `main` of a module printed in a process of its own, whose children die with it."""
-    code = f"import {module}; {module}.main()"
     named = f"{deed.__module__}:{deed.__name__}"
-    with start(code, named, json.dumps(arguments, default=str), start_new_session=True) as process:
-        try:
-            out, err = process.communicate(timeout=seconds)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-    assert (process.returncode, err) == (0, "")
-    return json.loads(out)
+    process = _forker()
+    try:
+        print(json.dumps([named, count, arguments], default=str), file=process.stdin, flush=True)
+        told = json.loads(process.stdout.readline())
+    except BaseException:
+        _end(process)
+        raise
+    failed = [one["error"] for one in told if "error" in one]
+    assert not failed, "\n".join([f"{len(failed)} of {count} failed", *failed[:3]])
+    return [one["value"] for one in told]
+
+
+@functools.cache
+def _forker() -> subprocess.Popen[str]:
+    """The process that forks; it and all that it forked end with ours at the latest."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import crowd; crowd.main()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    _forker.cache_clear()
 
 
 def main() -> None:
-    """Fork, let all go at once, and print what each gave."""
-    global _gate  # noqa: PLW0603 - made before the forks, for all of them
-    deed, (count, *arguments) = asked()
-    if deed is commit:  # statements are compiled once, as in a process that has lived for a while
-        cache = tensorcache.open(arguments[0])
-        cache.put(key_of(cache, n=-1), {"x": torch.arange(8)})
-    _gate = multiprocessing.get_context("fork").Barrier(count)
-    answers = []
-    for n in range(count):
-        ours, theirs = os.pipe()
-        if os.fork() == 0:
-            os.close(ours)
-            with open(theirs, "w") as answer:
-                json.dump(_answer(deed, n, arguments), answer)
-            os._exit(0)
-        os.close(theirs)
-        answers.append(ours)
-    heard = []
-    for answer in answers:
-        with open(answer) as file:
-            heard.append(json.loads(file.read() or '{"error": "it died"}'))
-    failed = [one["error"] for one in heard if "error" in one]
-    if failed:
-        sys.exit("\n".join([f"{len(failed)} of {count} failed", *failed[:3]]))
-    print(json.dumps({"told": [one["value"] for one in heard]}))
-
-
-def asked() -> tuple[Callable[..., Any], list[Any]]:
-    """The deed and the arguments that `told` passed; all that a fork shall find is imported."""
+    """For each line that asks: fork, let all go at once, and print what each gave."""
     for name in ("alembic.command", "alembic.config", "alembic.runtime.migration"):
         importlib.import_module(name)
     for name in ("column", "explain", "index", "rows", "vacuum", "cache.verify"):
         importlib.import_module(f"tensorcache.{name}")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: torch has some
-    module, name = sys.argv[1].split(":")
-    return getattr(importlib.import_module(module), name), json.loads(sys.argv[2])
+    for line in sys.stdin:
+        named, count, arguments = json.loads(line)
+        module, name = named.split(":")
+        deed = getattr(importlib.import_module(module), name)
+        print(json.dumps(_forked(deed, count, arguments)), flush=True)
+
+
+def _forked(deed: Callable[..., Any], count: int, arguments: list[Any]) -> list[dict[str, Any]]:
+    global _gate  # noqa: PLW0603 - made before the forks, for all of them
+    if deed is commit:  # statements are compiled once, as in a process that has lived for a while
+        cache = tensorcache.open(arguments[0])
+        cache.put(key_of(cache, n=-1), {"x": torch.arange(8)})
+    _gate = multiprocessing.get_context("fork").Barrier(count)
+    answers, children = [], []
+    for n in range(count):
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(ours)
+            with open(theirs, "w") as answer:
+                json.dump(_answer(deed, n, arguments), answer)
+            os._exit(0)
+        os.close(theirs)
+        answers.append(ours)
+        children.append(child)
+    told = []
+    for answer in answers:
+        with open(answer) as file:
+            told.append(json.loads(file.read() or '{"error": "it died"}'))
+    for child in children:
+        os.waitpid(child, 0)
+    return told
 
 
 def _answer(deed: Callable[..., Any], n: int, arguments: list[Any]) -> dict[str, Any]:
@@ -198,6 +219,7 @@ def _said() -> list[str]:
 def _read(cache: tensorcache.Cache, n: int) -> str:
     entry = cache.get(key_of(cache, n=n))
     if entry is None:
+        time.sleep(0.002)
         return "missed"
     is_whole(entry, n)
     return "read"
@@ -227,7 +249,7 @@ def _vacuum(cache: tensorcache.Cache, n: int) -> str:
     if n == 0:
         faults = cache.verify(deep=True)
         assert faults == [], faults
-    time.sleep(0.01)
+    time.sleep(0.05)
     return "vacuumed"
 
 

@@ -6,7 +6,6 @@ did it had returned: `put NAME`; `removing NAME` before a removal; `read COUNT`;
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -15,7 +14,7 @@ import traceback
 from collections.abc import Callable
 
 import torch
-from crowd import NAMESPACE, SHARED, asked, is_whole, key_of, payload
+from crowd import NAMESPACE, SHARED, is_whole, key_of, payload
 
 import tensorcache
 
@@ -24,10 +23,12 @@ WRITERS, READERS, VACUUMS = 8, 2, 1
 _READ = 20
 
 
-def main() -> None:
-    """Let it storm, and print how often it struck."""
-    _, (root, acknowledged, seconds) = asked()
-    tensorcache.open(root)
+def strike(_n: int, root: str, acknowledged: str, seconds: float) -> int:
+    """Let it storm; how often it struck."""
+    cache = tensorcache.open(root)  # what it compiles, those that are begun anew need not
+    is_named(cache.put(key_of(cache, name="first"), named("first")), "first")
+    cache.remove(key_of(cache, name="first"))
+    cache.vacuum()
     roles = [_write] * WRITERS + [_read] * READERS + [_vacuum] * VACUUMS
     living = {_begin(role, root, acknowledged): role for role in roles}
     end = time.monotonic() + seconds
@@ -41,7 +42,7 @@ def main() -> None:
         role = living.pop(victim)
         living[_begin(role, root, acknowledged)] = role
     kills += sum(_kill(pid) == -signal.SIGKILL for pid in living)
-    print(json.dumps({"kills": kills}))
+    return kills
 
 
 def _begin(role: Callable[..., None], root: str, acknowledged: str) -> int:
@@ -128,6 +129,7 @@ def _read(cache: tensorcache.Cache, tell: _Tell) -> None:
             if entry is not None:
                 is_whole(entry, n)
     tell("read", _READ)
+    time.sleep(0.02)
 
 
 def _vacuum(cache: tensorcache.Cache, _tell: _Tell) -> None:
