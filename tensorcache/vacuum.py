@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the index costs 0.2 s of import, and nothing of it is calle
     from tensorcache.index import Holding, Holdings, Index
 
 QUARANTINE_SECONDS = 7 * 86_400.0
+AHEAD_SECONDS = 86_400.0  # what clocks of good will may differ by
 
 
 class Victim(NamedTuple):
@@ -64,8 +65,8 @@ def plan(
     """
     live = [holding for holding in holdings.entries if holding.key in listing.entries]
     free = sorted(
-        (h for h in live if h.pinned is None and now - touched_at(h) >= grace_seconds),
-        key=lambda holding: (touched_at(holding), holding.key),
+        (h for h in live if h.pinned is None and now - touched_at(h, now) >= grace_seconds),
+        key=lambda holding: (touched_at(holding, now), holding.created_at, holding.key),
     )
     holders = Counter(piece for holding in live for piece in set(holding.pieces))
     held_bytes = sum(listing.entries[holding.key] for holding in live)
@@ -78,13 +79,13 @@ def plan(
             break
         why = reasons[holding.key] or (
             f"over the limit of {_size(max_bytes or 0)}, "
-            f"least recently used ({_span(now - touched_at(holding))} ago)"
+            f"least recently used ({_span(now - touched_at(holding, now))} ago)"
         )
         frees_bytes = listing.entries[holding.key] + _released(holding, holders, listing)
         held_bytes -= frees_bytes
         victims.append(Victim(holding.key, holding.namespace, why, frees_bytes))
     orphans = tuple(_orphans(live, listing))
-    rotten = tuple(q for q in listing.quarantine if now - q.mtime >= QUARANTINE_SECONDS)
+    rotten = tuple(q for q in listing.quarantine if abs(now - q.mtime) >= QUARANTINE_SECONDS)
     frees_bytes = sum(victim.frees_bytes for victim in victims)
     frees_bytes += sum(piece.size_bytes for _, piece in orphans)
     frees_bytes += sum(leftover.size_bytes for leftover in (*listing.building, *rotten))
@@ -127,9 +128,13 @@ def apply(plan: VacuumPlan, root: disk.Root, index: Index) -> VacuumPlan:
     return plan._replace(entries=entries, frees_bytes=plan.frees_bytes - kept_bytes)
 
 
-def touched_at(holding: Holding) -> float:
-    """When the entry was last used or made, in seconds since 1970."""
-    return max(holding.created_at, holding.last_used_at or 0.0)
+def touched_at(holding: Holding, now: float) -> float:
+    """When the entry was last used or made, in seconds since 1970.
+
+    A time that is still to come tells of a clock that was wrong, and would keep it until then: 0.
+    """
+    times = (holding.created_at, holding.last_used_at or 0.0)
+    return max((at for at in times if at <= now + AHEAD_SECONDS), default=0.0)
 
 
 def _too_old(
@@ -138,8 +143,9 @@ def _too_old(
     older_than_seconds: float | None,
     unused_for_seconds: float | None,
 ) -> str:
-    age, idle = now - holding.created_at, now - touched_at(holding)
-    if unused_for_seconds is not None and idle >= unused_for_seconds:
+    touched = touched_at(holding, now)
+    age, idle = now - holding.created_at, now - touched
+    if unused_for_seconds is not None and touched and idle >= unused_for_seconds:
         return f"unused for {_span(idle)}"
     if older_than_seconds is not None and age >= older_than_seconds:
         return f"made {_span(age)} ago"

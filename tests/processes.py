@@ -139,6 +139,10 @@ class Nursery:
                     calls.append(Call(name, made[thread, name]))
         return calls
 
+    def said(self) -> str:
+        """What strace wrote of the last child."""
+        return self._log.read_text(errors="replace")
+
     def kill_at(self, code: str, call: str, count: int) -> None:
         """Run `code` in a child that dies as it enters the `count`th `call`, which is not made."""
         inject = f"inject={call}:signal=KILL:when={count}"
@@ -155,14 +159,15 @@ class Nursery:
 
     @contextlib.contextmanager
     def frozen_at(self, code: str, call: str, count: int) -> Iterator[Child]:
-        """Run `code` in a child that stands still as it enters the `count`th `call`, and goes on
-        when the block ends, to its end.
+        """Run `code` in a child that stands still once it has made the `count`th `call`, and goes
+        on when the block ends, to its end.
         """
         inject = f"inject={call}:signal=STOP:when={count}"
         child = self.begin(code, "-e", f"trace={call}", "-e", inject)
-        # Not at the stop that it began with, of which strace tells as well.
-        wait_for(lambda: "--- SIGSTOP {" in self._log.read_text(errors="replace"))
+        # Not the stop that every child begins with.
+        frozen = re.compile(r"--- SIGSTOP \{.*--- stopped by SIGSTOP ---", re.DOTALL)
         try:
+            wait_for(lambda: frozen.search(self._log.read_text(errors="replace")))
             yield child
         finally:
             with contextlib.suppress(ProcessLookupError):  # the block may have killed it

@@ -1,14 +1,12 @@
-"""Threads, forks, and many processes that read, write, remove and die at once."""
+"""Threads and forks of one process; what whole crowds do is in `faults/test_crowds.py`."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
-import gc
 import multiprocessing
 import os
 import sqlite3
-import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import python, start, wait_for
-
-import tensorcache
+from processes import python, wait_for
 
 
 def events(cache):
@@ -134,95 +130,6 @@ def test_eight_threads_build_twenty_keys_once_each(cache):
     assert built == dict.fromkeys(range(20), 1)
     assert events(cache)["build"] == 20
     assert leases(cache.root) == []
-
-
-# --- readers, writers and vacuum at once ---
-
-STORM = textwrap.dedent(
-    """
-    import random, sys, time, tensorcache, torch
-    root, seed, end = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
-    torch.set_num_threads(1)
-    cache, rng, done = tensorcache.open(root), random.Random(seed), 0
-    def ask(n, **options):
-        return cache.get_or_build(
-            {"n": n}, lambda: {"n": n, "all": torch.arange(64), "own": torch.full((50,), n)},
-            version="1", namespace="t.storm", **options)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    while time.monotonic() < end:
-        n = rng.randrange(6)
-        deed = rng.random()
-        entry = ask(n, refresh=deed < 0.1)
-        assert entry.published, entry.why
-        assert entry["n"] == n and int(entry["own"].sum()) == 50 * n
-        assert int(entry["all"].sum()) == 2016
-        if deed > 0.9:
-            try:
-                cache.remove(entry.key)
-            except tensorcache.EntryMissing:
-                pass
-        elif deed > 0.8:
-            del entry
-            cache.vacuum(max_bytes=1, grace_seconds=0)
-        elif deed > 0.7:
-            faults = cache.verify(deep=True)
-            assert faults == [], faults
-        done += 1
-    print(done, flush=True)
-    """
-)
-
-
-@pytest.mark.slow
-def test_readers_writers_removers_and_vacuum_at_once_see_whole_entries_only(shm):
-    root = shm / "storm"
-    cache = tensorcache.open(root)
-    with contextlib.ExitStack() as stack:
-        processes = [
-            stack.enter_context(start(STORM, root, seed, 4.0, stdin=-1)) for seed in range(4)
-        ]
-        for process in processes:
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            print(file=process.stdin, flush=True)
-        ended = [process.communicate(timeout=60) for process in processes]
-
-    for out, err in ended:
-        assert err == ""
-        assert int(out) > 0
-    assert cache.verify(deep=True) == []
-    gc.collect()
-    cache.vacuum(max_bytes=1, grace_seconds=0)
-    for folder in ("entries", "shards", "documents", "building"):
-        assert not any(names for _, _, names in os.walk(Path(root, folder)))
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_writers_leave_a_whole_cache(shm):
-    root = shm / "killed"
-    cache = tensorcache.open(root)
-    deadline = time.monotonic() + 4
-    kills = 0
-    while time.monotonic() < deadline:
-        with contextlib.ExitStack() as stack:
-            processes = [
-                stack.enter_context(start(STORM, root, seed, 60, stdin=-1)) for seed in range(2)
-            ]
-            for process in processes:
-                assert process.stdout.readline() == "ready\n"
-                print(file=process.stdin, flush=True)
-            time.sleep(0.2 + 0.05 * kills)
-            for process in processes:
-                process.kill()
-                kills += 1
-                assert "Error" not in process.stderr.read()
-        assert cache.verify(deep=True) == []
-
-    assert kills > 0
-    assert ask(cache).published
-    cache.vacuum(grace_seconds=0)
-    assert os.listdir(Path(root, "building")) == []
 
 
 def test_a_key_asked_in_another_process_is_a_hit(cache, root):

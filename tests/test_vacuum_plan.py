@@ -220,18 +220,20 @@ def test_every_plan_keeps_its_promises(holdings, limits, size):
 
     gone = set(keys(found))
     stay = [h for h in holdings if h.key not in gone]
-    free = [h for h in stay if h.pinned is None and NOW - touched_at(h) >= limits["grace_seconds"]]
+    free = [
+        h for h in stay if h.pinned is None and NOW - touched_at(h, NOW) >= limits["grace_seconds"]
+    ]
     assert len(gone) == len(found.entries)
     for h in holdings:
         if h.key in gone:
             assert h.pinned is None
-            assert NOW - touched_at(h) >= limits["grace_seconds"]
+            assert NOW - touched_at(h, NOW) >= limits["grace_seconds"]
     assert found.frees_bytes == bytes_of(holdings, listing) - bytes_of(stay, listing) + 1
     if limits["max_bytes"] is not None:
         assert bytes_of(stay, listing) <= limits["max_bytes"] or free == []
     for h in free:
         for limit, since in (
             (limits["older_than_seconds"], h.created_at),
-            (limits["unused_for_seconds"], touched_at(h)),
+            (limits["unused_for_seconds"], touched_at(h, NOW)),
         ):
             assert limit is None or NOW - since < limit

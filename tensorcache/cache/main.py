@@ -293,10 +293,10 @@ class Cache:
     def _set_pin(self, key: Key | str, note: str | None) -> None:
         from tensorcache import rows  # the index: a hit needs none
 
-        if key not in self:
-            raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}")
-        digest = str(self._questions.named(key))
         with self._switch.writing(), disk.locked(self._root):
+            if key not in self:  # and nobody removes it meanwhile
+                raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}")
+            digest = str(self._questions.named(key))
             rows.bring_up(self._root, self._index)
             rows.pin(self._root, self._index, digest, note)
 

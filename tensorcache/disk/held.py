@@ -223,7 +223,8 @@ def _open_entry(
                 manifest = from_bytes(_read(descriptor.number, MAX_MANIFEST_BYTES), key)
                 return manifest, _Descriptors(descriptor, _open_pieces(root, manifest, check, most))
         except _Missing as error:
-            missing = error
+            if os.fstat(descriptor.number).st_nlink > 0:  # else it was replaced while it was opened
+                missing = error
         except BaseException:
             descriptor.close()
             raise

@@ -26,10 +26,12 @@ from tensorcache.disk.place import (
     ensure_directory,
     let_group_write,
     read_file,
+    refuse_links,
 )
 from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0005, 0.01
 _forking = threading.RLock()  # a signal's handler may fork while its own thread has it
 
 
@@ -61,12 +63,12 @@ os.register_at_fork(
 )
 
 
-def open_locked(path: str, flags: int) -> Locked | None:
-    """A descriptor of `path` under an exclusive flock, or None where another has it."""
+def open_locked(path: str, flags: int, patience_seconds: float = 0.0) -> Locked | None:
+    """A descriptor of `path` under an exclusive flock, or None where another has it so long."""
     with _forking:  # no fork between opening and knowing
         descriptor = Locked(path, flags)
     try:
-        fcntl.flock(descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, patience_seconds)
     except BlockingIOError:
         descriptor.close()
         return None
@@ -74,6 +76,25 @@ def open_locked(path: str, flags: int) -> Locked | None:
         descriptor.close()
         raise
     return descriptor
+
+
+def _lock(descriptor: Locked, patience_seconds: float) -> None:
+    """Try until it is ours; not in the kernel's queue, where a stopped process stops all behind it.
+
+    Who has waited for longer asks more often, so that nobody starves in a crowd.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            fcntl.flock(descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = time.monotonic() - began
+            if waited >= patience_seconds:
+                raise
+        else:
+            return
+        pause = max(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS - waited / 50)
+        time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - so that they ask in no step
 
 
 @contextlib.contextmanager
@@ -87,20 +108,19 @@ def locked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[N
     """
     begin_again(root)
     with flocked(root, patience_seconds):
+        refuse_links(root)
         yield
 
 
 @contextlib.contextmanager
 def flocked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Hold the lock of a root that may be yet to begin; else as `locked`."""
-    deadline = time.monotonic() + patience_seconds
-    while (descriptor := open_locked(root.join("lock"), os.O_RDWR | os.O_CREAT)) is None:
-        if time.monotonic() > deadline:
-            raise LeaseTimeout(
-                f"{root.join('lock')!r} was held for {patience_seconds:.0f} s: "
-                f"is a process stopped? `fuser` names it"
-            )
-        time.sleep(random.uniform(0.0005, 0.01))  # noqa: S311 - so that no waiter starves
+    descriptor = open_locked(root.join("lock"), os.O_RDWR | os.O_CREAT, patience_seconds)
+    if descriptor is None:
+        raise LeaseTimeout(
+            f"{root.join('lock')!r} was held for {patience_seconds:.0f} s: "
+            f"is a process stopped? `fuser` names it"
+        )
     try:
         let_group_write(root, descriptor.number)
         yield

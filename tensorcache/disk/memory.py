@@ -16,8 +16,10 @@ from tensorcache.disk.place import (
     let_group_write,
     random_name,
     read_file,
+    refuse_link,
     write_aside,
 )
+from tensorcache.errors import EntryCorrupt
 
 MAX_JOURNAL_BYTES = 8 << 20  # about 60,000 hits that no writer took in
 
@@ -46,6 +48,7 @@ class Memory:
     def forget(self, path: str) -> None:
         """There is nothing at `path` any more."""
         with contextlib.suppress(OSError):
+            refuse_link(self._root.join("sources"))
             os.unlink(self._path(path))
 
     def _path(self, path: str) -> str:
@@ -58,6 +61,7 @@ def append_use(root: Root, use: tuple[Any, ...]) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     path = root.join("journal", "uses")
     with contextlib.suppress(OSError):
+        refuse_link(root.join("journal"))
         try:
             journal = Descriptor(path, flags)
         except FileNotFoundError:
@@ -91,8 +95,12 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
 
 
 def _uses(path: str) -> list[list[Any]]:
-    uses = []
-    for line in read_file(path).splitlines():
+    uses: list[list[Any]] = []
+    try:
+        lines = read_file(path).splitlines()
+    except EntryCorrupt:  # a link, a pipe: no journal of ours
+        return uses
+    for line in lines:
         with contextlib.suppress(ValueError):  # a torn line is a lost statistic
             use = json.loads(line)
             if isinstance(use, list) and _is_use(*use, *[None] * 5):

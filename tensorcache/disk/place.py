@@ -22,6 +22,7 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache of tensorcache; backup programs may leave it out.
 # See https://bford.info/cachedir/
 """
+FOLDERS = ("entries", "shards", "documents", "building", "pins", "sources", "journal", "quarantine")
 _PIECES = {"shard": ("shards", "safetensors"), "document": ("documents", "msgpack")}
 # Filesystems whose locks may not cross hosts: two hosts would overwrite each other's index.
 _SHARED_FILESYSTEMS = frozenset(
@@ -102,8 +103,10 @@ def find(root: Root, prefix: str) -> str:
 
 
 def keys_in(root: Root, folder: str) -> list[str]:
-    """The keys of the manifests in one folder of `entries/`."""
+    """The keys of the manifests in one folder of `entries/`; a link is none of ours."""
     try:
+        if os.path.islink(root.join("entries", folder)):
+            return []
         names = os.listdir(root.join("entries", folder))
     except FileNotFoundError:
         return []
@@ -217,12 +220,33 @@ def _check_safe(root: Root, *, write: bool) -> None:
             f"{root.path!r} belongs to user {status.st_uid}: open it with mode='ro', "
             f"or use a cache of your own"
         )
+    refuse_links(root)
     kind = filesystem(root.path)
     if kind in _SHARED_FILESYSTEMS or kind.startswith("fuse"):
         raise UnsafeCache(
             f"{root.path!r} is on {kind}, whose locks may not cross hosts: "
             f"use a local directory, or mode='ro'"
         )
+
+
+def refuse_links(root: Root) -> None:
+    """Refuse to change anything where a folder of ours leads elsewhere.
+
+    Raises:
+        UnsafeCache: one does.
+    """
+    for name in FOLDERS:
+        refuse_link(root.join(name))
+
+
+def refuse_link(folder: str) -> None:
+    """Refuse to change what lies in a folder that is a link.
+
+    Raises:
+        UnsafeCache: it is one.
+    """
+    if os.path.islink(folder):
+        raise UnsafeCache(f"{folder!r} is a link, and leads out of the cache: remove it")
 
 
 def filesystem(path: str) -> str:
@@ -313,12 +337,14 @@ def ensure_directory(root: Root, *names: str, sync: bool = True) -> str:
     """A directory below the root, made and (by `sync`) made durable where it is missing.
 
     Raises:
+        UnsafeCache: it is a link.
         OSError: it cannot be made; also where the cache was emptied, for what is not begun anew
             first would be no cache to anybody.
     """
     path = root.path
     for name in names:
         parent, path = path, os.path.join(path, name)
+        refuse_link(path)
         if not os.path.isdir(path):
             if parent == root.path and not os.path.exists(root.join(MARKER)):
                 raise FileNotFoundError(errno.ENOENT, "the cache was emptied or removed", parent)

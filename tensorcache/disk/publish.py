@@ -28,6 +28,7 @@ from tensorcache.disk.place import (
     piece_name,
     piece_path,
     random_name,
+    refuse_link,
     sync_directory,
 )
 from tensorcache.manifest import Manifest, Piece, to_bytes
@@ -236,6 +237,7 @@ def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
     `spare_open`: not if any process has it open.
     """
     path = manifest_path(root, key)
+    refuse_link(os.path.dirname(path))
     descriptor = lock.open_locked(path, os.O_RDONLY) if spare_open else None
     if spare_open and descriptor is None:
         return False
@@ -255,6 +257,7 @@ def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
 def unlink_piece(root: Root, kind: str, digest: str) -> None:
     """Take away a shard or document that no manifest refers to. The caller holds the root lock."""
     path = piece_path(root, kind, digest)
+    refuse_link(os.path.dirname(path))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     forget_piece(root, kind, digest)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tensorcache.disk import lock
 from tensorcache.disk.held import digest_of, read_manifest
-from tensorcache.disk.place import Root, ensure_directory, manifest_path, piece_path
+from tensorcache.disk.place import Root, ensure_directory, manifest_path, piece_path, refuse_link
 from tensorcache.disk.publish import leave_notes, notes
 from tensorcache.errors import EntryCorrupt
 
@@ -157,6 +157,7 @@ def set_aside(root: Root, key: str, piece: tuple[str, str] | None) -> bool:
     Under the root lock, and by name: somebody may have built it anew since it was found.
     """
     path = manifest_path(root, key) if piece is None else piece_path(root, *piece)
+    refuse_link(os.path.dirname(path))
     try:
         if piece is None:
             read_manifest(root, key)

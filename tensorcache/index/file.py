@@ -30,6 +30,7 @@ from tensorcache.errors import (
     ReadOnlyCache,
     TensorCacheError,
 )
+from tensorcache.index.connection import Connection
 from tensorcache.index.view import SCHEMA, replace_view, views_wanted
 
 PATIENCE_SECONDS = 15.0  # of a writer: longer than any read may take
@@ -126,7 +127,7 @@ class IndexFile:
     def compact(self) -> int:
         """Give free pages back to the filesystem (SQLite's VACUUM); how many bytes that saved."""
         self._refuse_read_only()
-        with self.translated(), contextlib.closing(self._writer()) as connection:
+        with self.translated(), contextlib.closing(self.writer()) as connection:
             before = _size_bytes(connection)
             connection.execute("VACUUM")
             return before - _size_bytes(connection)
@@ -196,16 +197,16 @@ class IndexFile:
         except (sqlite3.Error, TensorCacheError):
             return False
 
-    def _is_plain(self) -> bool | None:
-        """Whether it is a plain file, None where nothing is.
+    def _is_plain(self, ending: str = "") -> bool | None:
+        """Whether it (or its journal) is a plain file, None where nothing is.
 
         Raises:
             TensorCacheError: that cannot be told now (EIO), which is no evidence of either.
         """
         try:
-            return stat.S_ISREG(os.stat(self._path).st_mode)
+            return stat.S_ISREG(os.lstat(self._path + ending).st_mode)
         except FileNotFoundError:
-            return False if os.path.islink(self._path) else None
+            return None
         except OSError as error:
             kind, remedy = _FAILURES[sqlite3.SQLITE_IOERR]
             raise kind(f"index {self._path!r}: {error.strerror}: {remedy}") from error
@@ -214,26 +215,30 @@ class IndexFile:
         if self._read_only:
             raise ReadOnlyCache(f"index {self._path!r} is open for reading only: use mode='rw'")
 
-    @functools.cached_property
+    @property
     def _readers(self) -> sa.Engine:
-        return _engine(self.reader, "BEGIN")
+        return _engines(self._path, self._read_only, self._patience_seconds)[0]
 
-    @functools.cached_property
+    @property
     def _writers(self) -> sa.Engine:
-        return _engine(self._writer)
+        return _engines(self._path, self._read_only, self._patience_seconds)[1]
 
-    def _writer(self) -> sqlite3.Connection:
+    def writer(self) -> sqlite3.Connection:
+        """A connection that can write; the caller holds the root lock."""
         return self._connect("rw", *_WRITING, "foreign_keys = ON")
 
     def _connect(
         self, mode: str, *pragmas: str, patience_seconds: float = math.inf
     ) -> sqlite3.Connection:
-        if self._is_plain() is False:
-            # SQLite would wait for the other end of a pipe for ever.
-            raise EntryCorrupt(f"index {self._path!r} is no plain file: {_ROTTEN[1]}")
+        for ending in ("", "-journal"):
+            if self._is_plain(ending) is False:
+                # SQLite would wait for the other end of a pipe for ever, and write through a link.
+                raise EntryCorrupt(f"index {self._path + ending!r} is no plain file: {_ROTTEN[1]}")
         uri = f"file:{urllib.parse.quote(os.fsencode(self._path))}?mode={mode}"
         patience = min(self._patience_seconds, patience_seconds)
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience)
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, timeout=patience, factory=Connection
+        )
         try:
             for pragma in ("cell_size_check = ON", "temp_store = MEMORY", *pragmas):
                 connection.execute(f"PRAGMA {pragma}")
@@ -279,13 +284,17 @@ def _migrations() -> str:
 
 
 def _fresh_schema() -> dict[str, str]:
-    with _engine(lambda: sqlite3.connect(":memory:", isolation_level=None)).begin() as connection:
+    with _engine(_in_memory).begin() as connection:
         _upgrade(connection)
         return {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
 
 
+def _in_memory() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
+
+
 def _empty() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = _in_memory()
     for statement in schema.empty_tables():
         connection.execute(statement)
     connection.execute("PRAGMA query_only = ON")
@@ -312,6 +321,13 @@ def _size_bytes(connection: sqlite3.Connection) -> int:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     return int(pages * page_bytes)
+
+
+@functools.lru_cache(maxsize=32)
+def _engines(path: str, read_only: bool, patience_seconds: float) -> tuple[sa.Engine, sa.Engine]:
+    """One for reading, one for writing; kept, since an engine keeps the statements it compiled."""
+    file = IndexFile(path, read_only=read_only, patience_seconds=patience_seconds)
+    return _engine(file.reader, "BEGIN"), _engine(file.writer)
 
 
 def _engine(creator: Callable[[], sqlite3.Connection], begin: str = "BEGIN IMMEDIATE") -> sa.Engine:

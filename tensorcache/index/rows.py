@@ -22,6 +22,9 @@ from tensorcache.index.view import narrow_view, widen_view
 from tensorcache.manifest import ColumnRow, Manifest, Piece
 
 USED = frozenset({"hit", "wait"})  # kinds of event that count as a use of their entry
+AHEAD_SECONDS = 86_400.0  # what clocks of good will may differ by
+MOST_EVENTS = 100_000  # the newest stay: by their order, for a clock may jump
+_USED_AS = ("at", "kind", "key", "seconds", "bytes", "journal")  # the columns of an event
 _SLICE = 500  # names in one IN (…): far below what any SQLite or PostgreSQL takes
 MOST_COMPARED = 4 << 20  # characters of identity texts
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999
@@ -129,21 +132,12 @@ class Index(IndexFile):
             taken = sa.select(event.c.id).where(event.c.journal == journal).limit(1)
             if journal is not None and connection.execute(taken).first():
                 return
-            _insert(
-                connection,
-                event,
-                [
-                    {
-                        "at": _time(use.at),
-                        "kind": use.kind,
-                        "key": use.key,
-                        "seconds": use.seconds,
-                        "bytes": use.size_bytes,
-                        "journal": journal,
-                    }
-                    for use in uses
-                ],
-            )
+            made = [
+                dict(zip(_USED_AS, (_time(use.at), *use[1:], journal), strict=True)) for use in uses
+            ]
+            _insert(connection, event, made)
+            newest = sa.select(sa.func.max(event.c.id)).scalar_subquery()
+            connection.execute(sa.delete(event).where(event.c.id <= newest - MOST_EVENTS))
             _count(connection, [use for use in uses if use.kind in USED])
 
     def pin(self, key: str, note: str | None) -> None:
@@ -350,16 +344,26 @@ def _count(connection: sa.Connection, uses: Sequence[Use]) -> None:
         return
     entry = schema.entry
     more = Counter(use.key for use in uses)
-    last = {use.key: use.at for use in sorted(uses)}  # by time: the last one stays
-    at = sa.bindparam("last", type_=sa.DateTime)
+    last = {use.key: use.at for use in uses}  # by their order: a clock may have jumped back
+    at, ahead = (sa.bindparam(name, type_=sa.DateTime) for name in ("last", "ahead"))
+    # A later use stays, of a journal that was taken in first; not one that is to come.
+    is_later = entry.c.last_used_at.between(at, ahead)
     connection.execute(
         sa.update(entry)
         .where(entry.c.key == sa.bindparam("used"))
         .values(
             uses=entry.c.uses + sa.bindparam("more"),
-            last_used_at=sa.case((entry.c.last_used_at > at, entry.c.last_used_at), else_=at),
+            last_used_at=sa.case((is_later, entry.c.last_used_at), else_=at),
         ),
-        [{"used": key, "more": more[key], "last": _time(last[key])} for key in more],
+        [
+            {
+                "used": key,
+                "more": more[key],
+                "last": _time(last[key]),
+                "ahead": _time(last[key] + AHEAD_SECONDS),
+            }
+            for key in more
+        ],
     )
 
 
