@@ -154,13 +154,15 @@ class Nursery:
 
     @contextlib.contextmanager
     def frozen_at(self, code: str, call: str, count: int) -> Iterator[Child]:
-        """Run `code` in a child that stands still as it enters the `count`th `call`, and goes on
-        when the block ends, to its end.
+        """Run `code` in a child that stands still once it has made the `count`th `call`, and goes
+        on when the block ends, to its end.
         """
         inject = f"inject={call}:signal=STOP:when={count}"
         child = self.begin(code, "-e", f"trace={call}", "-e", inject)
-        wait_for(lambda: "--- stopped by SIGSTOP ---" in self._log.read_text(errors="replace"))
+        # Not the stop that every child begins with.
+        frozen = re.compile(r"--- SIGSTOP \{.*--- stopped by SIGSTOP ---", re.DOTALL)
         try:
+            wait_for(lambda: frozen.search(self._log.read_text(errors="replace")))
             yield child
         finally:
             os.kill(child.pid, signal.SIGCONT)
