@@ -1,0 +1,70 @@
+"""Law 1 without power: what was acknowledged stays, and what was not is whole or not there."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from acknowledged import SEQUENCES, code_of
+from images import FILESYSTEMS, Filesystem, power_supply
+from scale import IS_SOAK, reached, some
+
+SAMPLE = 3  # cuts of each sequence within `make test`, beside those after its end
+KINDS = list(FILESYSTEMS) if IS_SOAK else ["ext4"]
+# What brings anything to the disk, and what changes anything that a journal may bring there.
+SYNCS = {"fsync", "fdatasync"}
+CHANGES = {"rename", "unlink", "mkdir", "rmdir", "write", "pwrite64", "ftruncate", "fallocate"}
+
+
+@pytest.fixture(scope="module")
+def power(shm):
+    with power_supply(shm) as power:
+        yield power
+
+
+def cuts_of(filesystem: Filesystem, calls):
+    """One after the end on each mount, always; and some of those at a call that may matter."""
+    yield from filesystem.mounts
+    at_calls = [
+        mount._replace(call=call)
+        for call in calls
+        for mount in filesystem.mounts
+        if call.name in (SYNCS | CHANGES if mount.eager else SYNCS)
+    ]
+    assert len(at_calls) >= SAMPLE
+    yield from some(at_calls, SAMPLE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800 if IS_SOAK else 300)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_power_cut_takes_nothing_that_was_acknowledged(name, kind, power, seed, shm):
+    filesystem = FILESYSTEMS[kind]
+    if shutil.which(filesystem.make[0]) is None:
+        pytest.skip(f"{filesystem.make[0]} is not installed")
+    said = shm / "acknowledged"
+    said.touch()
+    code = code_of(name, power.root, said)
+    layout = (
+        f"from acknowledged import prepare\nprepare({name!r}, {str(power.root)!r}, {str(seed)!r})"
+    )
+    image = power.image(filesystem, layout)
+    calls = power.calls_on(image, code, filesystem.mounts[0].options)
+    cases = acknowledged = 0
+    for cut in cuts_of(filesystem, calls):
+        said.write_bytes(b"")
+        left = power.cut(image, code, cut)
+        steps = said.stat().st_size
+        assert cut.call or steps == len(SEQUENCES[name])
+        look = (
+            f"from acknowledged import survived\nsurvived({name!r}, {str(power.root)!r}, {steps})"
+        )
+        with power.mounted(left, cut.options):
+            try:
+                power.run(look)
+            except AssertionError as error:
+                raise AssertionError(f"{kind}, {cut}: {error}") from error
+        cases += 1
+        acknowledged += steps
+    reached("power cut", cases=cases, acknowledged=acknowledged, lost=0)
