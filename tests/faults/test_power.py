@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from acknowledged import SEQUENCES, code_of
-from images import FILESYSTEMS, Filesystem, power_supply
-from scale import IS_SOAK, reached, some
+from images import FILESYSTEMS, Cut, power_supply
+from processes import Call
+from scale import HOURS, IS_SOAK, _turn, reached
 
-SAMPLE = 3  # cuts of each sequence within `make test`, beside those after its end
+# Cuts of each sequence at a call, beside those after its end: in `make test`, and in an hour of soak.
+SAMPLE, SOAK = 3, {"ext4": 40, "xfs": 15, "btrfs": 15}
 KINDS = list(FILESYSTEMS) if IS_SOAK else ["ext4"]
 # What brings anything to the disk, and what changes anything that a journal may bring there.
 SYNCS = {"fsync", "fdatasync"}
@@ -22,17 +25,21 @@ def power(shm):
         yield power
 
 
-def cuts_of(filesystem: Filesystem, calls):
+def cuts_of(kind: str, calls: list[Call]) -> Iterator[Cut]:
     """One after the end on each mount, always; and some of those at a call that may matter."""
-    yield from filesystem.mounts
+    mounts = FILESYSTEMS[kind].mounts
+    yield from mounts
     at_calls = [
         mount._replace(call=call)
         for call in calls
-        for mount in filesystem.mounts
+        for mount in mounts
         if call.name in (SYNCS | CHANGES if mount.eager else SYNCS)
     ]
+    most = max(SAMPLE, int(SOAK[kind] * HOURS)) if IS_SOAK else SAMPLE
+    step = max(1, len(at_calls) // most)
+    at_calls = at_calls[_turn() % step :: step]  # others at each commit
     assert len(at_calls) >= SAMPLE
-    yield from some(at_calls, SAMPLE)
+    yield from at_calls
 
 
 @pytest.mark.slow
@@ -52,7 +59,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(name, kind, power, seed
     image = power.image(filesystem, layout)
     calls = power.calls_on(image, code, filesystem.mounts[0].options)
     cases = acknowledged = 0
-    for cut in cuts_of(filesystem, calls):
+    for cut in cuts_of(kind, calls):
         said.write_bytes(b"")
         left = power.cut(image, code, cut)
         steps = said.stat().st_size
