@@ -11,7 +11,7 @@ from images import FILESYSTEMS, Cut, power_supply
 from processes import Call
 from scale import HOURS, IS_SOAK, _turn, reached
 
-# Cuts of each sequence at a call, beside those after its end: in `make test`, and in an hour of soak.
+# Cuts of each sequence at calls, beside those at its end: in `make test`, and in an hour of soak.
 SAMPLE, SOAK = 3, {"ext4": 40, "xfs": 15, "btrfs": 15}
 KINDS = list(FILESYSTEMS) if IS_SOAK else ["ext4"]
 # What brings anything to the disk, and what changes anything that a journal may bring there.
