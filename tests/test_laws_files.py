@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from processes import python
+from processes import ENVIRONMENT, python, wait_for
 from roots import PREAMBLE, get, hit, mode_of, names_in
 
 from tensorcache import disk
@@ -22,8 +24,8 @@ WRITE = PREAMBLE + (
 
 
 CLAIM = (
-    "import os, sys; from tensorcache import disk\n"
-    "disk.claim(disk.Root(sys.argv[1]), 'ab' * 32)\n"
+    "import os, sys, time; from tensorcache import disk\n"
+    "lease = disk.claim(disk.Root(sys.argv[1]), 'ab' * 32)\n"
     "os._exit(0)\n"
 )
 
@@ -39,6 +41,16 @@ def test_modes_follow_the_umask_and_pieces_are_read_only(umask, mode, root):
     assert {mode_of(Path(root, name)) for name in others if "index" not in name} == {mode}
     assert {mode_of(folder) for folder in folders} == {mode | (mode & 0o444) >> 2}
     assert mode_of(root) == 0o700
+
+
+def test_a_lease_dies_with_its_process_whatever_children_live_on(place):
+    lives_on = CLAIM.replace("os._exit", "os.fork() or time.sleep(5); os._exit")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": ENVIRONMENT}
+    subprocess.run([sys.executable, "-c", lives_on, place.path], check=True, **quiet)
+    leases = []
+    wait_for(lambda: leases.append(disk.claim(place, "ab" * 32)) or leases[-1], 2)
+
+    leases[-1].release()
 
 
 def test_what_is_taken_up_since_it_was_listed_is_left_alone(place):
