@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from faults.scale import reached, some
-from mutants.run import AT_A_TIME, REPO, apply, judge, mutants, run_tests, tree
+from mutants.run import AT_A_TIME, REPO, apply, judge, mutants, tree
 
 EVERY = mutants()
 
@@ -30,12 +30,12 @@ def test_every_patch_applies(copy):
     )
 
 
-@pytest.mark.slow
-def test_the_tests_that_kill_are_there(copy):
-    killers = sorted({test for mutant in EVERY for test in mutant.killers})
-    code, said = run_tests(["--collect-only", *killers], copy)
+def test_the_tests_that_kill_are_there():
+    """Their parameters are tried where they run: all of them in the soak."""
+    killers = {test.partition("[")[0] for mutant in EVERY for test in mutant.killers}
+    named = [killer.split("::") for killer in sorted(killers)]
 
-    assert code == 0, said
+    assert [test for path, test in named if f"def {test}(" not in (REPO / path).read_text()] == []
 
 
 # That its killers pass without the patch, this very suite shows.

@@ -12,7 +12,7 @@ from processes import Call
 from scale import HOURS, IS_SOAK, _turn, reached
 
 # Cuts of each sequence at calls, beside those at its end: in `make test`, and in an hour of soak.
-SAMPLE, SOAK = 3, {"ext4": 40, "xfs": 15, "btrfs": 15}
+SAMPLE, SOAK = 2, {"ext4": 40, "xfs": 15, "btrfs": 15}
 KINDS = list(FILESYSTEMS) if IS_SOAK else ["ext4"]
 # What brings anything to the disk, and what changes anything that a journal may bring there.
 SYNCS = {"fsync", "fdatasync"}
