@@ -10,7 +10,7 @@ raw := data/raw
 db := data/processed/league.sqlite
 cache := data/processed/batch_cache
 
-.PHONY: help venv run test soak quick bench bench-quick lint format docs wheel clean
+.PHONY: help venv run test soak mutants quick bench bench-quick lint format docs wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ test: lint ## lint, then every test, file by file on two cores
 
 soak: venv ## every fault test in full, every mutant, a million random keys (an hour)
 	$(python) tests/soak.py
+
+mutants: venv ## every seeded bug must be found by the test that it names (5 minutes)
+	$(python) tests/mutants/run.py
 
 quick: venv ## the tests that take no time
 	$(python) -m pytest -m "not slow"

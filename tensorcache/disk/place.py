@@ -186,7 +186,7 @@ def _begin(root: Root) -> None:
     _refuse_foreign(root)
     with flocked(root):
         if not os.path.exists(root.join(MARKER)):
-            write_aside(root, root.join("CACHEDIR.TAG"), _TAG, durable=False)
+            write_aside(root, root.join("CACHEDIR.TAG"), _TAG)
             marker = json.dumps({"format": ROOT_FORMAT}).encode() + b"\n"
             write_aside(root, root.join(MARKER), marker)
 

@@ -1,0 +1,188 @@
+"""Seeded bugs: each breaks one promise, and a test of that promise must die of it.
+
+    python tests/mutants/run.py [NAME … | --turn N]        (`make mutants`: all of them)
+
+A mutant is `tests/mutants/NAME.patch`: a patch against the tree as it is, which begins with
+
+    # promise: what no longer holds
+    # killed by: tests/test_x.py::test_y[param]    (and a line for each that is to run too)
+
+The tree's tracked files are copied, patched, and the named tests run on the copy. A mutant is
+killed if they fail by an assertion; that one fails because a name or an import is wrong, or that
+they cannot be collected, is a fault of the patch, and so is one that does not apply any more.
+Without the patch they must pass, or their failing says nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+REPO = Path(__file__).parents[2]
+MUTANTS = Path(__file__).parent
+AT_A_TIME = 3  # by turn
+_OURS_TO_MEND = re.compile(
+    r" - (?:\w+\.)*(NameError|ImportError|ModuleNotFoundError|SyntaxError|IndentationError"
+    r"|AttributeError|UnboundLocalError)\b"
+)
+
+
+class Mutant(NamedTuple):
+    """A patch, the promise that it breaks, and the tests that tell."""
+
+    name: str
+    promise: str
+    killers: tuple[str, ...]
+
+    @property
+    def patch(self) -> Path:
+        """Its file."""
+        return MUTANTS / f"{self.name}.patch"
+
+
+class Verdict(NamedTuple):
+    """Whether it was killed: `why` is "" if so, and else says what happened."""
+
+    why: str
+    seconds: float
+
+
+def mutants() -> list[Mutant]:
+    """All there are, by name."""
+    return [_read(path) for path in sorted(MUTANTS.glob("*.patch"))]
+
+
+def _read(path: Path) -> Mutant:
+    said: dict[str, list[str]] = {"promise": [], "killed by": []}
+    for line in path.read_text().splitlines():
+        if not line.startswith("# "):
+            break
+        name, colon, text = line[2:].partition(": ")
+        if not colon or name not in said:
+            raise ValueError(f"{path.name}: {line!r} begins with neither of {list(said)}")
+        said[name].append(text)
+    if not all(said.values()):
+        raise ValueError(f"{path.name}: it says no promise, or no test that keeps it")
+    return Mutant(path.stem, " ".join(said["promise"]), tuple(said["killed by"]))
+
+
+def by_turn(turn: int, all_of_them: Sequence[Mutant]) -> list[Mutant]:
+    """Three that lie far apart, others at each turn."""
+    count = len(all_of_them)
+    return [all_of_them[(turn + count * n // AT_A_TIME) % count] for n in range(AT_A_TIME)]
+
+
+def tree(directory: Path) -> Path:
+    """A copy of the tracked files, as they are now."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPO,
+        check=True,
+        capture_output=True,
+    )
+    copy = directory / "tree"
+    for name in map(os.fsdecode, filter(None, listed.stdout.split(b"\0"))):
+        if os.path.isfile(REPO / name):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPO / name, copy / name)
+    return copy
+
+
+def judge(mutant: Mutant, copy: Path) -> Verdict:
+    """Run its killers on a patched copy, which is as it was afterwards."""
+    began = time.monotonic()
+    wrong = apply(mutant, copy)
+    if wrong:
+        return Verdict(f"it does not apply any more: {wrong}", 0.0)
+    try:
+        code, said = run_tests(mutant.killers, copy)
+    finally:
+        apply(mutant, copy, "--reverse")
+    seconds = time.monotonic() - began
+    named = _OURS_TO_MEND.search(said)
+    if code == 1 and not named:
+        return Verdict("", seconds)
+    if code == 0:
+        skipped = " skipped" in said and " passed" not in said
+        return Verdict("its tests are skipped here" if skipped else "it SURVIVED", seconds)
+    why = f"its tests fail by {named[1]}" if named else f"pytest ended with {code}"
+    return Verdict(f"{why}:\n{said[-2000:]}", seconds)
+
+
+def apply(mutant: Mutant, copy: Path, *options: str) -> str:
+    """Apply its patch; what is wrong with that, "" if nothing is."""
+    command = ["git", "apply", "-p1", *options, str(mutant.patch)]
+    # Outside any repository, so that it takes paths as they are.
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(copy.parent)}
+    done = subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.stderr.strip() if done.returncode else ""
+
+
+def run_tests(tests: Iterable[str], copy: Path) -> tuple[int, str]:
+    """Pytest's exit code, and what it said, with the copy's library and nothing of another run."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-rf", "--tb=short", "-p", "no:xdist"]
+    command += ["-p", "no:cacheprovider", "--timeout=120", *tests]
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = kept | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    for name in ("SOAK_HOURS", "FAULTS_FIGURES"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _chosen(names: Sequence[str], turn: int | None) -> list[Mutant]:
+    every = mutants()
+    if turn is not None:
+        return by_turn(turn, every)
+    known = {mutant.name: mutant for mutant in every}
+    unknown = sorted(set(names) - known.keys())
+    if unknown:
+        raise SystemExit(f"no mutant {unknown[0]!r}: there are {', '.join(known)}")
+    return [known[name] for name in names] if names else every
+
+
+def run(chosen: Sequence[Mutant]) -> Iterator[str]:
+    """Judge them one by one; the names of those that live."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = tree(Path(directory))
+        code, said = run_tests(sorted({test for m in chosen for test in m.killers}), copy)
+        if code != 0:
+            print(f"without any patch pytest ends with {code}:\n{said[-3000:]}")
+            yield "none"
+        for mutant in chosen:
+            verdict = judge(mutant, copy)
+            by = mutant.killers[0] + (" …" if len(mutant.killers) > 1 else "")
+            if verdict.why:
+                print(f"LIVES   {mutant.name}  {verdict.why}  ({mutant.promise})", flush=True)
+                yield mutant.name
+            else:
+                print(f"killed  {mutant.name}  by {by}  {verdict.seconds:.1f} s", flush=True)
+
+
+def main() -> int:
+    """Say of each mutant whether it is killed; 1 if one lives."""
+    parser = argparse.ArgumentParser(description="Seeded bugs that tests must die of.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all, if none is named")
+    parser.add_argument("--turn", type=int, help=f"{AT_A_TIME} of them, others at each turn")
+    options = parser.parse_args()
+    chosen = _chosen(options.names, options.turn)
+    living = list(run(chosen))
+    print(f"{len(chosen)} mutants, {len(living)} live")
+    return 1 if living else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

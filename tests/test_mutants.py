@@ -1,0 +1,50 @@
+"""The tests are tested: seeded bugs die of them. All in the soak; else three, by turn."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from faults.scale import reached, some
+from mutants.run import AT_A_TIME, REPO, apply, judge, mutants, tree
+
+EVERY = mutants()
+
+if shutil.which("git") is None or not (REPO / ".git").exists():
+    pytest.skip("patches need git, and a clone", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    return tree(tmp_path_factory.mktemp("mutants"))
+
+
+def test_there_are_mutants_enough_and_each_says_what_it_breaks():
+    assert len(EVERY) >= 22
+    assert len({mutant.promise for mutant in EVERY}) == len(EVERY)
+
+
+def test_every_patch_applies(copy):
+    assert {mutant.name: apply(mutant, copy, "--check") for mutant in EVERY} == dict.fromkeys(
+        (mutant.name for mutant in EVERY), ""
+    )
+
+
+def test_the_tests_that_kill_are_there():
+    """Their parameters are tried where they run: all of them in the soak."""
+    killers = {test.partition("[")[0] for mutant in EVERY for test in mutant.killers}
+    named = [killer.split("::") for killer in sorted(killers)]
+
+    assert [test for path, test in named if f"def {test}(" not in (REPO / path).read_text()] == []
+
+
+# That its killers pass without the patch, this very suite shows.
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", some(EVERY, AT_A_TIME), ids=lambda mutant: mutant.name)
+def test_a_seeded_bug_is_found(mutant, copy):
+    verdict = judge(mutant, copy)
+    if "skipped" in verdict.why:
+        pytest.skip(verdict.why)
+
+    assert verdict.why == ""
+    reached("mutants", killed=1)
