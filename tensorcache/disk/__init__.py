@@ -7,6 +7,7 @@ them on any death. `locked` and `claim` are one function each: whatever guards a
 machines share will stand behind them.
 """
 
+from tensorcache.disk.health import HeldLease, excludes, leases, oldest_note_seconds
 from tensorcache.disk.held import (
     Held,
     check_piece,
@@ -26,9 +27,15 @@ from tensorcache.disk.memory import (
     take_uses,
 )
 from tensorcache.disk.place import (
+    ROOT_FORMAT,
     Root,
+    dangers,
     default_root,
+    filesystem,
     find,
+    format_of,
+    is_shared,
+    keys_in,
     keys_of,
     let_group_write,
     manifest_path,
@@ -36,6 +43,8 @@ from tensorcache.disk.place import (
     piece_path,
     prepare,
     read_file,
+    sync_directory,
+    temporary,
 )
 from tensorcache.disk.publish import (
     Staging,
@@ -56,7 +65,9 @@ from tensorcache.disk.sweep import (
 )
 
 __all__ = [
+    "ROOT_FORMAT",
     "Held",
+    "HeldLease",
     "Lease",
     "Leftover",
     "Listing",
@@ -67,21 +78,29 @@ __all__ = [
     "check_piece",
     "claim",
     "clear_note",
+    "dangers",
     "default_root",
     "digest_of",
+    "excludes",
+    "filesystem",
     "find",
     "forget_entry",
     "forget_piece",
     "forget_uses",
+    "format_of",
     "hold",
     "holder",
+    "is_shared",
+    "keys_in",
     "keys_of",
+    "leases",
     "leave_notes",
     "let_group_write",
     "listing",
     "locked",
     "manifest_path",
     "notes",
+    "oldest_note_seconds",
     "piece_name",
     "piece_path",
     "prepare",
@@ -93,7 +112,9 @@ __all__ = [
     "set_aside",
     "set_pin",
     "stage",
+    "sync_directory",
     "take_uses",
+    "temporary",
     "unlink_manifest",
     "unlink_piece",
 ]

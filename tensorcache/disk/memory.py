@@ -17,6 +17,7 @@ from tensorcache.disk.place import (
     read_file,
     write_aside,
 )
+from tensorcache.errors import EntryCorrupt
 
 MAX_JOURNAL_BYTES = 8 << 20  # about 60,000 hits that no writer took in
 
@@ -83,7 +84,11 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
         names = [name for name in os.listdir(folder) if name != "uses"]
     except OSError:
         return {}
-    return {name: _uses(os.path.join(folder, name)) for name in names}
+    found = {}
+    for name in names:
+        with contextlib.suppress(EntryCorrupt):  # a link or a pipe is no journal of ours
+            found[name] = _uses(os.path.join(folder, name))
+    return found
 
 
 def _uses(path: str) -> list[list[Any]]:
@@ -126,10 +131,14 @@ def set_pin(root: Root, key: str, note: str | None) -> None:
 
 
 def read_pins(root: Root) -> dict[str, str]:
-    """The notes of all pinned keys."""
+    """The notes of all pinned keys.
+
+    Raises:
+        OSError: nobody can tell which they are now.
+    """
     try:
         names = os.listdir(root.join("pins"))
-    except OSError:
+    except FileNotFoundError:
         return {}
     return {name: _note(root.join("pins", name)) for name in names if len(name) == 64}
 
