@@ -2,94 +2,199 @@
 
 Rules of this room: whoever calls holds the root lock. Manifests are the truth, rows follow. A note
 in `building/` says that a key's rows may be behind; it goes when they are right, so that whoever
-dies in between leaves work for the next writer, and never a wrong answer.
+dies in between leaves work for the next writer, and never a wrong answer. An index that turns out
+to be broken, at whatever page, is made anew by whoever meets it here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from tensorcache import disk
-from tensorcache.errors import CacheFull, CacheTooNew, EntryCorrupt
-from tensorcache.index import EntryRows, Index, Use
+from tensorcache.errors import (
+    CacheFull,
+    CacheTooNew,
+    EntryCorrupt,
+    LeaseTimeout,
+    TensorCacheError,
+)
+from tensorcache.index import (
+    SIDES,
+    EntryRows,
+    Holdings,
+    Index,
+    IndexCorrupt,
+    Use,
+    carry_over,
+)
 from tensorcache.manifest import Manifest, Piece, columns_of
 
 _SLICE = 256  # entries whose rows go into one transaction
 _log = logging.getLogger("tensorcache")
+T = TypeVar("T")
 
 
 def bring_up(root: disk.Root, index: Index) -> None:
     """Make or upgrade the index, and take in what notes and journals hold.
 
-    An index that is no database is set aside, and made anew from the manifests.
-
     Raises:
         CacheTooNew: a newer tensorcache made it.
         TensorCacheError: it cannot be written now.
     """
-    try:
-        _prepare(root, index)
-    except EntryCorrupt as error:
-        _log.warning("%s; it is set aside and made anew", error)
-        for ending in ("", "-journal"):
-            disk.quarantine(root, root.join("index.sqlite" + ending))
-        _prepare(root, index)
+    mended(root, index, lambda: _bring_up(root, index))
+
+
+def _bring_up(root: disk.Root, index: Index) -> None:
+    if index.revision() is None:  # who dies while filling it leaves the rest to the next writer
+        disk.leave_notes(root, disk.keys_of(root))
+    if index.prepare():
+        disk.let_group_write(root, _path(root))
+    follow(root, index, disk.notes(root))
     with contextlib.suppress(CacheFull):  # statistics can wait in their journal
         for name, uses in disk.take_uses(root).items():
             index.take([Use(*use) for use in uses], journal=name)
             disk.forget_uses(root, name)
 
 
-def _prepare(root: disk.Root, index: Index) -> None:
-    if index.revision() is None:  # who dies while filling it leaves the rest to the next writer
-        disk.leave_notes(root, disk.keys_of(root))
-    if index.prepare():
-        disk.let_group_write(root, root.join("index.sqlite"))
-    follow(root, index, disk.notes(root))
+def _path(root: disk.Root) -> str:
+    return root.join("index.sqlite")
+
+
+def mended(root: disk.Root, index: Index, do: Callable[[], T]) -> T:
+    """What `do` gives; where it finds the index broken, that is made anew, and it is done again."""
+    try:
+        return do()
+    except IndexCorrupt as error:
+        _log.warning("%s; it is set aside and made anew", error)
+    try:
+        reindex(root, index)
+    except CacheFull:
+        _quarantine(root)  # whoever comes to make room must not fail by it
+        raise
+    return do()
+
+
+def reindex(root: disk.Root, index: Index) -> int:
+    """Make the index anew from manifests and pins; how many entries it has.
+
+    Uses and events are taken over as far as they can be read, and the old file goes to quarantine.
+    The new one is made aside and then renamed into place: whoever dies on the way leaves the old
+    one, the new one, or none, which is made anew by the next writer.
+
+    Raises:
+        CacheTooNew: a newer tensorcache made the one that is there; it stays as it is.
+        LeaseTimeout: another program has it locked; it stays as it is.
+        TensorCacheError, OSError: there is no space or no right to make another.
+    """
+    try:
+        index.refuse_newer()
+    except (CacheTooNew, LeaseTimeout):
+        raise
+    except TensorCacheError as error:
+        _log.debug("nothing is taken over from the old index: %s", error)
+    aside = disk.temporary(root.path)  # left behind, it is a leftover to vacuum
+    fresh = Index(aside)
+    try:
+        fresh.prepare()
+        disk.let_group_write(root, aside)
+        for told in _told(root, disk.keys_of(root)):
+            if told.rows:
+                fresh.add(told.rows)
+        _swap(root, aside, whole=os.path.lexists(_path(root)) and carry_over(index, fresh))
+    finally:
+        for ending in ("", *SIDES):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside + ending)
+    _bring_up(root, index)
+    return len(index.generations())
+
+
+def _swap(root: disk.Root, aside: str, *, whole: bool) -> None:
+    path = _path(root)
+    if whole and not os.path.lexists(path + "-wal"):  # nor is there a journal to be played back
+        disk.quarantine(root, path, keep=True)  # so that there is an index at every moment
+    else:
+        _quarantine(root)
+    os.rename(aside, path)
+    disk.sync_directory(root.path)
+
+
+def _quarantine(root: disk.Root) -> None:
+    """Set the index aside, before what SQLite would play back into the next one of that name."""
+    for ending in ("", *SIDES):
+        if os.path.lexists(_path(root) + ending):
+            disk.quarantine(root, _path(root) + ending)
 
 
 def reconcile(root: disk.Root, index: Index) -> None:
     """Compare the names in `entries/` with the rows; mend every difference, if there is space."""
-    with contextlib.suppress(CacheFull):  # whoever reconciles is about to remove something
+
+    def do() -> None:
         bring_up(root, index)
-        rows = index.generations().keys()
-        follow(root, index, rows ^ set(disk.keys_of(root)))
+        follow(root, index, index.generations().keys() ^ set(disk.keys_of(root)))
+
+    with contextlib.suppress(CacheFull):  # whoever reconciles is about to remove something
+        mended(root, index, do)
+
+
+def holdings(root: disk.Root, index: Index) -> Holdings:
+    """Everything that retention weighs.
+
+    Raises:
+        TensorCacheError: the index can neither be read nor made anew.
+    """
+    return mended(root, index, index.holdings)
+
+
+class _Told(NamedTuple):
+    """What manifests tell of some keys: rows, keys that have none, and keys that this settles."""
+
+    rows: list[EntryRows]
+    gone: list[str]
+    settled: list[str]
 
 
 def follow(root: disk.Root, index: Index, keys: Iterable[str]) -> None:
-    """Write the rows of these keys as their manifests say, or drop them where there is none.
-
-    A manifest that is broken is set aside, for it would keep what nobody can read.
-    """
-    pins = disk.read_pins(root)
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _SLICE):
-        some = ordered[start : start + _SLICE]
-        rows, gone, done = [], [], list(some)
-        for key in some:
-            manifest = None
-            try:
-                manifest = disk.read_manifest(root, key)
-            except CacheTooNew:
-                done.remove(key)  # only a newer version can tell its rows: its note stays
-                continue
-            except EntryCorrupt as error:
-                _log.warning("%s; it is set aside", error)
-                disk.set_aside(root, key, None)
-                disk.append_use(root, (time.time(), "quarantine", key, 0.0, 0))
-            if manifest is None:
-                gone.append(key)
-            else:
-                rows.append(rows_of(root, manifest, pins.get(key)))
+    """Write the rows of these keys as their manifests say, or drop them where there is none."""
+    for rows, gone, settled in _told(root, keys):
         if rows:
             drop_pieces(root, index, index.add(rows))
         if gone:
             drop_pieces(root, index, index.remove(gone))
-        for key in done:
+        for key in settled:
             disk.clear_note(root, key)
+
+
+def _told(root: disk.Root, keys: Iterable[str]) -> Iterator[_Told]:
+    """In slices. A manifest that is broken is set aside, for it would keep what nobody can read."""
+    pins = disk.read_pins(root)
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), _SLICE):
+        told = _Told([], [], [])
+        for key in ordered[start : start + _SLICE]:
+            manifest = None
+            try:
+                manifest = disk.read_manifest(root, key)
+            except CacheTooNew:
+                continue  # only a newer version can tell its rows: its note stays
+            except EntryCorrupt as error:
+                _log.warning("%s; it is set aside", error)
+                disk.set_aside(root, key, None)
+                disk.append_use(root, (time.time(), "quarantine", key, 0.0, 0))
+            except OSError as error:  # no evidence of rot: whoever can read it writes its rows
+                _log.warning("entry %s cannot be read, its rows wait: %s", key[:16], error)
+                continue
+            told.settled.append(key)
+            if manifest is None:
+                told.gone.append(key)
+            else:
+                told.rows.append(rows_of(root, manifest, pins.get(key)))
+        yield told
 
 
 def rows_of(root: disk.Root, manifest: Manifest, pinned: str | None) -> EntryRows:
@@ -172,7 +277,7 @@ def drop_pieces(root: disk.Root, index: Index, pieces: Iterable[tuple[str, Piece
             manifest = disk.read_manifest(root, key)
         except EntryCorrupt:
             continue  # it is a miss, and what it needs is made anew with it
-        except CacheTooNew:
+        except (CacheTooNew, OSError):
             return  # nobody here knows what it refers to
         if manifest is not None:
             loose.difference_update(manifest.pieces)

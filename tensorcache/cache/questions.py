@@ -10,14 +10,14 @@ import contextlib
 import json
 import logging
 import mmap
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorcache import disk
 from tensorcache.cache.build import Asked
 from tensorcache.cache.switch import Switch
 from tensorcache.entry import Pieces
-from tensorcache.errors import EntryMissing, TensorCacheError, UnkeyableValue
+from tensorcache.errors import EntryCorrupt, EntryMissing, TensorCacheError, UnkeyableValue
 from tensorcache.key import Key, NoKeyNow, canonical, check_namespace
 from tensorcache.manifest import Manifest
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 QUESTION_SECONDS = 2.0  # how long a question waits for the root lock before it does without
 REMEMBERED = 16  # keys that were asked for last, of which the parts of sources are known
 _log = logging.getLogger("tensorcache")
+T = TypeVar("T")
 
 
 class Questions:
@@ -49,13 +50,12 @@ class Questions:
 
     def entries(self, where: str, params: Any) -> pd.DataFrame:
         """The entries of which `where` holds."""
-        self._take_in()
-        return _frame(self.index.entries(where, params), times=("created_at", "last_used_at"))
+        found = self._answered(lambda index: index.entries(where, params))
+        return _frame(found, times=("created_at", "last_used_at"))
 
     def table(self, query: str, params: Any) -> Table:
         """What one SELECT gives, as plain rows and without pandas."""
-        self._take_in()
-        return self.index.query(query, params)
+        return self._answered(lambda index: index.query(query, params))
 
     def sql(self, query: str, params: Any) -> pd.DataFrame:
         """What one SELECT gives."""
@@ -66,20 +66,19 @@ class Questions:
         if isinstance(key, str):
             manifest = self._manifest_of(key)
             key = Key(manifest.key, manifest.namespace, manifest.identity)
-        self._take_in()
-        return self._explained(key)
+        return self._answered(lambda _: self._explained(key))
 
     def explain_inputs(self, inputs: Mapping[str, Any], namespace: str) -> Alike:
         """The entries whose inputs are nearest, whatever their sources and version."""
         from tensorcache.explain import explain_inputs  # a question needs it, a hit does not
 
         check_namespace(namespace)
-        self._take_in()
         try:
             plain = canonical(dict(inputs), "inputs")
         except NoKeyNow as error:
             raise UnkeyableValue(str(error)) from None
-        return explain_inputs(plain, namespace, self.index.candidates(namespace))
+        candidates = self._answered(lambda index: index.candidates(namespace))
+        return explain_inputs(plain, namespace, candidates)
 
     def diff(self, old: Key | str, new: Key | str) -> Diff:
         """In what two entries differ."""
@@ -153,6 +152,19 @@ class Questions:
         """
         return key if isinstance(key, Key) else disk.find(self._root, key)
 
+    def _answered(self, ask: Callable[[Index], T]) -> T:
+        """What the index says, with all that is due; one that is broken is made anew, if it may."""
+        self._take_in()
+        try:
+            return ask(self.index)
+        except EntryCorrupt:
+            if not self._switch.writes:
+                raise
+        from tensorcache import rows  # the index: a hit needs none
+
+        with disk.locked(self._root, QUESTION_SECONDS):
+            return rows.mended(self._root, self.index, lambda: ask(self.index))
+
     def _take_in(self) -> None:
         """Before a question: what was noted since the last writer, if it can be."""
         try:
@@ -197,5 +209,6 @@ def _frame(table: Table, times: tuple[str, ...] = ()) -> pd.DataFrame:
         _log.warning("%s", warning)
     frame = pd.DataFrame(table.rows, columns=list(table.columns))
     for name in times:
-        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+        times_of = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
+        frame[name] = times_of
     return frame

@@ -4,9 +4,11 @@ Rules of this room: every row is derived from manifests and pins, or is statisti
 lost, so nothing here is ever the only copy of a fact. Whoever writes holds the root lock. Every
 read fetches its rows and ends, for in rollback mode an open SELECT blocks a commit. SQL goes
 through SQLAlchemy Core, but for pragmas, views and what people ask. `file` opens, upgrades and
-checks the file; `view` keeps the views; `rows` is the Index; `query` runs SQL of other people.
+checks the file; `view` keeps the views; `rows` is the Index; `query` runs SQL of other people;
+`statistics` takes uses and events over from an index that is made anew.
 """
 
+from tensorcache.index.file import SIDES, SQLITE, IndexCorrupt
 from tensorcache.index.query import Table
 from tensorcache.index.rows import (
     Candidate,
@@ -16,13 +18,18 @@ from tensorcache.index.rows import (
     Index,
     Use,
 )
+from tensorcache.index.statistics import carry_over
 
 __all__ = [
+    "SIDES",
+    "SQLITE",
     "Candidate",
     "EntryRows",
     "Holding",
     "Holdings",
     "Index",
+    "IndexCorrupt",
     "Table",
     "Use",
+    "carry_over",
 ]
