@@ -108,7 +108,7 @@ def reindex(root: disk.Root, index: Index) -> int:
         _swap(root, aside, whole=os.path.lexists(_path(root)) and carry_over(index, fresh))
     finally:
         for ending in ("", *SIDES):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(aside + ending)
     _bring_up(root, index)
     return len(index.generations())
@@ -266,13 +266,20 @@ def _loose(root: disk.Root, index: Index) -> list[tuple[str, Piece]]:
     ]
 
 
-def drop_pieces(root: disk.Root, index: Index, pieces: Iterable[tuple[str, Piece]]) -> None:
-    """Unlink shards and documents that no row refers to, and no manifest whose rows are behind."""
+def drop_pieces(
+    root: disk.Root, index: Index, pieces: Iterable[tuple[str, Piece]], *, ask_all: bool = False
+) -> None:
+    """Unlink shards and documents that no row refers to, and no manifest whose rows are behind.
+
+    `ask_all`: nor any manifest at all. An index may be older than it knows: a backup put back, a
+    copy made while others published.
+    """
     loose = set(pieces)
     if not loose:
         return
     there = set(disk.keys_of(root))
-    for key in there - index.generations().keys() | there.intersection(disk.notes(root)):
+    behind = there - index.generations().keys() | there.intersection(disk.notes(root))
+    for key in there if ask_all else behind:
         try:
             manifest = disk.read_manifest(root, key)
         except EntryCorrupt:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from damage import HARMS
 from roots import flip, get, hit, names_in, rows, same
-from scale import reached
+from scale import reached, some
 
 import tensorcache
 from tensorcache import rows as rows_room
@@ -206,8 +206,14 @@ def test_all_of_a_lost_or_broken_index_comes_back(broken, cache, root, whole):
     reached("index lost", cases=1, entries=COUNT)
 
 
-@pytest.mark.parametrize("broken", sorted(BROKEN.keys() - UNSEEN - UNDONE - PAGE_1))
-@pytest.mark.parametrize("met", ["by a question", "by a build", "by vacuum"])
+MET = [
+    (broken, met)
+    for broken in sorted(BROKEN.keys() - UNSEEN - UNDONE - PAGE_1)
+    for met in ("by a question", "by a build", "by vacuum")
+]
+
+
+@pytest.mark.parametrize(("broken", "met"), some(MET, 30))
 def test_whoever_meets_a_broken_index_makes_it_anew(broken, met, cache, root, whole):
     BROKEN[broken](Path(root, "index.sqlite"))
     if met == "by a question":
@@ -369,3 +375,16 @@ def test_entries_of_a_newer_format_are_left_out_and_keep_their_rows_due(cache, r
     assert cache.verify() != []
     assert cache.reindex() == COUNT
     same(hit(cache, 1), 1)
+
+
+def test_an_older_index_put_back_costs_no_entry(cache, root):
+    path = Path(root, "index.sqlite")
+    old = path.read_bytes()
+    get(cache, 1, refresh=True)
+    gc.collect()
+    path.write_bytes(old)
+    cache.vacuum(grace_seconds=0)
+
+    same(hit(cache, 1), 11)
+    assert [line.split("; ")[0][-12:] for line in cache.verify()] == ["has old rows"]
+    cache.verify(repair=True)
