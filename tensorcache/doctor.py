@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tensorcache import disk
+from tensorcache.disk import health
 from tensorcache.errors import (
     CacheTooNew,
     EntryCorrupt,
@@ -84,7 +85,7 @@ class Contents(NamedTuple):
     size_bytes: int
     pinned: int
     notes: int
-    leases: tuple[disk.HeldLease, ...]
+    leases: tuple[health.HeldLease, ...]
     leftovers: int
     leftover_bytes: int
     quarantined: int
@@ -151,7 +152,7 @@ def _place(root: disk.Root) -> Place:
         writable=writable,
         filesystem=kind,
         is_local=not disk.is_shared(kind),
-        locks_exclude=disk.excludes(root) if writable else None,
+        locks_exclude=health.excludes(root) if writable else None,
         free_bytes=space.f_bavail * space.f_frsize,
         free_inodes=space.f_favail if space.f_files else None,  # btrfs counts none
     )
@@ -214,7 +215,7 @@ def _contents(root: disk.Root) -> Contents:
         size_bytes=sum(listing.entries.values()) + sum(listing.pieces.values()),
         pinned=len(disk.read_pins(root).keys() & listing.entries.keys()),
         notes=len(listing.behind),
-        leases=tuple(disk.leases(root)),
+        leases=tuple(health.leases(root)),
         leftovers=len(listing.building),
         leftover_bytes=sum(leftover.size_bytes for leftover in listing.building),
         quarantined=len(listing.quarantine),
@@ -266,7 +267,7 @@ def _of_machine(machine: Machine) -> Iterator[Finding]:
 
 
 def _of_notes(root: disk.Root) -> Iterator[Finding]:
-    waited = disk.oldest_note_seconds(root)
+    waited = health.oldest_note_seconds(root)
     if waited is not None and waited > STALE_SECONDS:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() - waited))
         yield Finding(

@@ -15,6 +15,7 @@ from tensorcache.cli.options import AsJson, CacheDir
 from tensorcache.errors import TensorCacheError
 
 if TYPE_CHECKING:
+    from tensorcache.disk.health import HeldLease
     from tensorcache.doctor import Contents, Examination
 
 
@@ -137,7 +138,7 @@ def _facts_within(contents: Contents) -> Iterator[tuple[str, str]]:
     yield "quarantine", f"{contents.quarantined}, {aside}: each goes a week after it came"
 
 
-def _builder(lease: disk.HeldLease) -> str:
+def _builder(lease: HeldLease) -> str:
     if lease.pid is None or lease.started_at is None:
         return f"{lease.key[:16]} by a process that has not said who it is"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lease.started_at))

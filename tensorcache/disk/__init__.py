@@ -7,7 +7,6 @@ them on any death. `locked` and `claim` are one function each: whatever guards a
 machines share will stand behind them.
 """
 
-from tensorcache.disk.health import HeldLease, excludes, leases, oldest_note_seconds
 from tensorcache.disk.held import (
     Held,
     check_piece,
@@ -67,7 +66,6 @@ from tensorcache.disk.sweep import (
 __all__ = [
     "ROOT_FORMAT",
     "Held",
-    "HeldLease",
     "Lease",
     "Leftover",
     "Listing",
@@ -81,7 +79,6 @@ __all__ = [
     "dangers",
     "default_root",
     "digest_of",
-    "excludes",
     "filesystem",
     "find",
     "forget_entry",
@@ -93,14 +90,12 @@ __all__ = [
     "is_shared",
     "keys_in",
     "keys_of",
-    "leases",
     "leave_notes",
     "let_group_write",
     "listing",
     "locked",
     "manifest_path",
     "notes",
-    "oldest_note_seconds",
     "piece_name",
     "piece_path",
     "prepare",
