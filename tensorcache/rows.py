@@ -188,6 +188,7 @@ def _told(root: disk.Root, keys: Iterable[str]) -> Iterator[_Told]:
                 disk.append_use(root, (time.time(), "quarantine", key, 0.0, 0))
             except OSError as error:  # no evidence of rot: whoever can read it writes its rows
                 _log.warning("entry %s cannot be read, its rows wait: %s", key[:16], error)
+                disk.leave_notes(root, [key])
                 continue
             told.settled.append(key)
             if manifest is None:
