@@ -117,7 +117,7 @@ more than 200 characters. `--json` cuts nothing and is ASCII.
 | exit code | it means |
 | --- | --- |
 | 0 | done |
-| 1 | a check found something (`verify`), or two entries hold something else (`diff`) |
+| 1 | a check found something (`verify`, `doctor`), or two entries hold something else (`diff`) |
 | 2 | wrong use: an option, a key, a query, a directory; one line on stderr says what to do |
 | 3 | the cache cannot be used now: corrupt, busy, full, read-only, or made by a newer version |
 | 130 | interrupted |

@@ -118,7 +118,7 @@ def apply(plan: VacuumPlan, root: disk.Root, index: Index) -> VacuumPlan:
     from tensorcache import rows  # the index: a plan needs none
 
     gone = set(rows.remove(root, index, [victim.key for victim in plan.entries], spare_open=True))
-    rows.drop_pieces(root, index, plan.orphans)
+    rows.drop_pieces(root, index, plan.orphans, ask_all=True)
     for leftover in (*plan.leftovers, *plan.quarantine):
         disk.remove_leftover(root, leftover)
     entries = tuple(victim for victim in plan.entries if victim.key in gone)

@@ -38,7 +38,8 @@ from tensorcache.cli import run
 for words in (["--version"], ["dir"], ["--help"]):
     assert run(words) == 0, words
 assert not {"sqlalchemy", "rich"} & set(sys.modules), "to print a word"
-words = "ls, show KEY, explain KEY, vacuum --dry-run, verify --deep, pin KEY, db info, rm KEY --yes"
+words = "ls, show KEY, explain KEY, vacuum --dry-run, verify --deep --repair, reindex, pin KEY"
+words += ", db info, rm KEY --yes"
 for line in words.replace("KEY", sys.argv[1]).split(", "):
     assert run(line.split()) == 0, line
 assert run(["sql", "SELECT 1"]) == 0

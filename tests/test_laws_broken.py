@@ -8,8 +8,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-import torch
 from roots import flip, get, hit, names_in, same, shards_of
 
 import tensorcache
@@ -48,66 +46,6 @@ def test_policy_size_finds_a_cut_shard_only(root):
         assert built_again(cache, 1)
         assert cache.verify(deep=True) == []
         same(hit(cache, 1), 1)
-
-
-@pytest.mark.parametrize("harm", ["flip", "cut", "lengthen", "lose", "link", "pipe", "directory"])
-@pytest.mark.parametrize("kind", ["shards", "documents"])
-def test_a_broken_piece_is_a_miss_and_one_rebuild_heals_all_that_share_it(
-    harm, kind, cache, root, caplog
-):
-    def shared(n):
-        names = [{"name": "a" * i} for i in range(9)]
-        return lambda: {"x": torch.arange(9), "names": names, "own": torch.full((n,), n)}
-
-    def ask(n):
-        return cache.get_or_build({"n": n}, shared(n), version="1", namespace="t.laws")
-
-    ask(1)
-    pieces = sorted(Path(root, name) for name in names_in(root, kind))
-    ask(2)
-    ask(3)
-    (broken,) = [path for path in pieces if kind == "documents" or b'{"x#' in path.read_bytes()]
-    if harm == "flip":
-        flip(broken)
-    elif harm in ("cut", "lengthen"):
-        data = broken.read_bytes()
-        broken.unlink()
-        broken.write_bytes(data[:-1] if harm == "cut" else data + b"!")
-    else:
-        data = broken.read_bytes()
-        broken.unlink()
-        if harm == "link":
-            (broken.parent / "elsewhere").write_bytes(data)
-            broken.symlink_to("elsewhere")
-        elif harm == "pipe":
-            os.mkfifo(broken)
-        elif harm == "directory":
-            broken.mkdir()
-    with tensorcache.open(root, mode="ro") as others:
-        keys = [cache.key({"n": n}, version="1", namespace="t.laws") for n in (1, 2, 3)]
-        assert [others.get(key) for key in keys] == [None] * 3
-    caplog.clear()
-
-    assert [ask(n).hit for n in (1, 2, 3)] == [False, True, True]
-    (warning,) = caplog.records
-    assert "counts as a miss" in warning.message
-    assert os.path.exists(root + "/quarantine") == (harm != "lose")
-    events = cache.sql("SELECT kind FROM event").kind.value_counts()
-    assert events.get("quarantine", 0) == (harm != "lose")
-    assert events["build"] == 4
-
-
-def test_a_broken_manifest_is_a_miss_and_moves_alone(cache, root, caplog):
-    get(cache, 1)
-    pieces = names_in(root, "shards", "documents")
-    manifest = Path(root, *names_in(root, "entries"))
-    flip(manifest, 50)
-
-    assert built_again(cache, 1)
-    assert names_in(root, "shards", "documents") == pieces
-    (aside,) = names_in(root, "quarantine")
-    assert aside.endswith(manifest.name)
-    assert len(caplog.records) == 1
 
 
 def test_a_broken_manifest_met_while_the_index_is_made_anew_is_set_aside(cache, root):

@@ -13,6 +13,7 @@ from tensorcache import disk, source
 from tensorcache.cache.build import Asked, Builds, NewerEntry, identify
 from tensorcache.cache.questions import Questions
 from tensorcache.cache.switch import Switch
+from tensorcache.cache.upkeep import Upkeep
 from tensorcache.cache.warning import one_call
 from tensorcache.entry import Entry
 from tensorcache.errors import EntryMissing, UnkeyableValue
@@ -41,6 +42,7 @@ class Cache:
         self._max_bytes = max_bytes
         self._switch = Switch(root, mode=mode, verify=verify, cannot=cannot)
         self._questions = Questions(root, self._switch)
+        self._upkeep = Upkeep(root, self._switch, self._questions)
 
     @property
     def mode(self) -> str:
@@ -122,7 +124,8 @@ class Cache:
                         asked, build, self._questions.why, refresh=refresh, wait=wait, clone=clone
                     )
                     if entry.published and not entry.hit and self._max_bytes is not None:
-                        self._builds.best_effort(self._keep_within)
+                        limit = self._max_bytes
+                        self._builds.best_effort(lambda: self._upkeep.keep_within(limit))
             except NewerEntry as error:  # never replaced by us, and no reason to fail
                 asked = asked._replace(why=f"not published: {error}")
             if entry is None:
@@ -268,15 +271,7 @@ class Cache:
         Raises:
             EntryMissing: one of the keys has none; then nothing is removed.
         """
-        from tensorcache import rows  # the index: a hit needs none
-
-        digests = sorted({str(self._questions.named(key)) for key in keys})
-        with self._switch.writing(), disk.locked(self._root):
-            for digest in digests:
-                if not os.path.lexists(disk.manifest_path(self._root, digest)):
-                    raise EntryMissing(f"no entry {digest[:16]} in {self.root!r}")
-            rows.reconcile(self._root, self._index)
-            rows.remove(self._root, self._index, digests, spare_open=False)
+        self._upkeep.remove(keys)
 
     def pin(self, key: Key | str, note: str = "") -> None:
         """Keep an entry from being vacuumed; `note` says why, for people.
@@ -284,21 +279,11 @@ class Cache:
         Raises:
             EntryMissing: there is none.
         """
-        self._set_pin(key, note)
+        self._upkeep.set_pin(key, note)
 
     def unpin(self, key: Key | str) -> None:
         """Let an entry be vacuumed again."""
-        self._set_pin(key, None)
-
-    def _set_pin(self, key: Key | str, note: str | None) -> None:
-        from tensorcache import rows  # the index: a hit needs none
-
-        with self._switch.writing(), disk.locked(self._root):
-            if key not in self:  # and nobody removes it meanwhile
-                raise EntryMissing(f"no entry {str(key)[:16]} in {self.root!r}")
-            digest = str(self._questions.named(key))
-            rows.bring_up(self._root, self._index)
-            rows.pin(self._root, self._index, digest, note)
+        self._upkeep.set_pin(key, None)
 
     def upgrade(self) -> None:
         """Make the index or bring it up to date, and take in what is due.
@@ -360,11 +345,31 @@ class Cache:
         """
         return self._questions.diff(old, new)
 
-    def verify(self, *, deep: bool = False) -> list[str]:
-        """What is wrong, a line each: manifests, sizes, index; `deep` reads every byte too."""
-        from tensorcache.cache.verify import verify  # reads everything: no business of a hit
+    def verify(self, *, deep: bool = False, repair: bool = False) -> list[str]:
+        """What is wrong, a line each: manifests, sizes, rows; none if all is well.
 
-        return verify(self._root, self._questions.brief_index, deep=deep)
+        What a fault leaves of its entry is a miss until it is built again.
+
+        Args:
+            deep: read every byte too.
+            repair: what is broken moves to quarantine, rows or the whole index are written anew; a
+                line says what was done.
+
+        Raises:
+            ReadOnlyCache: with `repair` alone.
+        """
+        return self._upkeep.verify(deep=deep, repair=repair)
+
+    def reindex(self) -> int:
+        """Make the index anew from manifests and pins; how many entries it has.
+
+        Uses and events are taken over as far as they can be read; the old file goes to quarantine.
+
+        Raises:
+            CacheTooNew: a newer tensorcache made the index, which stays as it is.
+            ReadOnlyCache, LeaseTimeout, CacheFull: it cannot be made now; nothing changed.
+        """
+        return self._upkeep.reindex()
 
     def vacuum(
         self,
@@ -382,18 +387,10 @@ class Cache:
         Raises:
             ReadOnlyCache, LeaseTimeout: the cache cannot be changed now.
         """
-        from tensorcache import vacuum  # the index: a hit needs none
-
-        limits: Any = {
-            "max_bytes": max_bytes,
-            "older_than_seconds": older_than_seconds,
-            "unused_for_seconds": unused_for_seconds,
-            "grace_seconds": grace_seconds,
-        }
-        with self._switch.writing():
-            return vacuum.clean(self._root, self._index, dry_run=dry_run, **limits)
-
-    def _keep_within(self) -> None:
-        from tensorcache import vacuum  # the index: only a publication meets its limit
-
-        vacuum.clean(self._root, self._questions.brief_index, max_bytes=self._max_bytes)
+        return self._upkeep.vacuum(
+            dry_run=dry_run,
+            max_bytes=max_bytes,
+            older_than_seconds=older_than_seconds,
+            unused_for_seconds=unused_for_seconds,
+            grace_seconds=grace_seconds,
+        )

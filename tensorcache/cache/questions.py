@@ -10,14 +10,14 @@ import contextlib
 import json
 import logging
 import mmap
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorcache import disk
 from tensorcache.cache.build import Asked
 from tensorcache.cache.switch import Switch
 from tensorcache.entry import Pieces
-from tensorcache.errors import EntryMissing, TensorCacheError, UnkeyableValue
+from tensorcache.errors import EntryCorrupt, EntryMissing, TensorCacheError, UnkeyableValue
 from tensorcache.key import Key, NoKeyNow, canonical, check_namespace
 from tensorcache.manifest import Manifest
 
@@ -31,6 +31,7 @@ QUESTION_SECONDS = 2.0  # how long a question waits for a lock before it does wi
 REASON_SECONDS = 0.5  # how long a miss waits for its reason
 REMEMBERED = 16  # keys that were asked for last, of which the parts of sources are known
 _log = logging.getLogger("tensorcache")
+T = TypeVar("T")
 
 
 class Questions:
@@ -59,14 +60,12 @@ class Questions:
 
     def entries(self, where: str, params: Any) -> pd.DataFrame:
         """The entries of which `where` holds."""
-        with self._taken_in() as index:
-            found = index.entries(where, params)
+        found = self._answered(lambda index: index.entries(where, params))
         return _frame(found, times=("created_at", "last_used_at"))
 
     def table(self, query: str, params: Any) -> Table:
         """What one SELECT gives, as plain rows and without pandas."""
-        with self._taken_in() as index:
-            return index.query(query, params)
+        return self._answered(lambda index: index.query(query, params))
 
     def sql(self, query: str, params: Any) -> pd.DataFrame:
         """What one SELECT gives."""
@@ -77,8 +76,8 @@ class Questions:
         if isinstance(key, str):
             manifest = self._manifest_of(key)
             key = Key(manifest.key, manifest.namespace, manifest.identity)
-        with self._taken_in() as index:
-            return self._explained(key, index)
+        asked = key
+        return self._answered(lambda index: self._explained(asked, index))
 
     def explain_inputs(self, inputs: Mapping[str, Any], namespace: str) -> Alike:
         """The entries whose inputs are nearest, whatever their sources and version."""
@@ -89,8 +88,8 @@ class Questions:
             plain = canonical(dict(inputs), "inputs")
         except NoKeyNow as error:
             raise UnkeyableValue(str(error)) from None
-        with self._taken_in() as index:
-            return explain_inputs(plain, namespace, index.candidates(namespace))
+        candidates = self._answered(lambda index: index.candidates(namespace))
+        return explain_inputs(plain, namespace, candidates)
 
     def diff(self, old: Key | str, new: Key | str) -> Diff:
         """In what two entries differ."""
@@ -165,17 +164,25 @@ class Questions:
         """
         return key if isinstance(key, Key) else disk.find(self._root, key)
 
-    @contextlib.contextmanager
-    def _taken_in(self) -> Iterator[Index]:
-        """The index for a question, with what was noted since the last writer, if that can be."""
+    def _answered(self, ask: Callable[[Index], T]) -> T:
+        """What the index says, with all that is due; one that is broken is made anew, if it may."""
         index, missed = self.brief_index, ""
         try:
             self.bring_up(index)
         except (OSError, TensorCacheError) as error:
             missed = f"the newest uses are not counted: {error}"
-        yield index
+        try:
+            found = ask(index)
+        except EntryCorrupt:
+            if not self._switch.writes:
+                raise
+            from tensorcache import rows  # the index: a hit needs none
+
+            with disk.locked(self._root, QUESTION_SECONDS):
+                found = rows.mended(self._root, index, lambda: ask(index))
         if missed:  # where there is no answer either, that is what is said
             self._switch.builds.warn(missed)
+        return found
 
     def bring_up(self, index: Index | None = None) -> None:
         """Make the index or bring it up to date, and take in what is due, where that may be."""
@@ -214,5 +221,6 @@ def _frame(table: Table, times: tuple[str, ...] = ()) -> pd.DataFrame:
         _log.warning("%s", warning)
     frame = pd.DataFrame(table.rows, columns=list(table.columns))
     for name in times:
-        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+        times_of = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
+        frame[name] = times_of
     return frame

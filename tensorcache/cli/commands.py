@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from functools import partial
@@ -11,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from tensorcache import disk
-from tensorcache.cli import entry, options, plan, text
+from tensorcache.cli import checks, entry, options, plan, text
 from tensorcache.cli.options import AsJson, CacheDir, KeyDigits, Yes
-from tensorcache.errors import TensorCacheError, UnkeyableValue
+from tensorcache.errors import UnkeyableValue
 
 _ENTRIES = """
     SELECT key, namespace, version, bytes, created_at, last_used_at, uses, build_seconds, pinned
@@ -36,21 +35,12 @@ def _tensorcache(
 ) -> None:
     """See, ask, check and clean a cache of ML build results."""
     if version:
-        typer.echo(f"tensorcache {_version()}")
+        typer.echo(f"tensorcache {options.version()}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
     else:
         return
     raise typer.Exit
-
-
-def _version() -> str:
-    from importlib import metadata  # 20 ms that only this needs
-
-    try:
-        return metadata.version("tensorcache")
-    except metadata.PackageNotFoundError:  # a checkout that nobody installed
-        return "not installed"
 
 
 @app.command()
@@ -205,30 +195,8 @@ def diff(
         raise typer.Exit(1)
 
 
-@app.command()
-def verify(
-    deep: Annotated[bool, typer.Option("--deep", help="Read every byte of every file.")] = False,
-    cache: CacheDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Look for what is broken: each fault is a line, and the exit code is 1."""
-    opened = options.opened(cache)
-    faults = opened.verify(deep=deep)
-    keys = disk.keys_of(disk.Root(opened.root))
-    shards = set()
-    for key in keys:
-        with contextlib.suppress(TensorCacheError, OSError):  # its fault is among them
-            shards |= {shard.digest for shard in options.manifest_of(opened, key).shards}
-    if as_json:
-        text.as_json({"faults": faults, "entries": len(keys), "shards": len(shards)})
-    elif faults:
-        for fault in faults:
-            print(text.printable(fault, 2 * text.CELL_CHARACTERS))
-    else:
-        entries = text.count(len(keys), "entry", "entries")
-        print(f"ok: {entries}, {text.count(len(shards), 'shard')}")
-    if faults:
-        raise typer.Exit(1)
+for _check in (checks.verify, checks.reindex, checks.doctor):
+    app.command()(_check)
 
 
 @app.command()

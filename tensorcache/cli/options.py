@@ -76,6 +76,21 @@ def directory_of(named: str | None) -> str:
         raise WrongUse("the working directory was removed: go to another one") from error
 
 
+def root_of(named: str | None) -> disk.Root:
+    """The root that `--cache` names, whatever is there."""
+    return disk.Root(directory_of(named), os.environ.get("TENSORCACHE_TRUST") == "group")
+
+
+def version() -> str:
+    """The version of this tensorcache."""
+    from importlib import metadata  # 20 ms that few commands need
+
+    try:
+        return metadata.version("tensorcache")
+    except metadata.PackageNotFoundError:  # a checkout that nobody installed
+        return "not installed"
+
+
 def opened(named: str | None, *, changes: bool = False) -> Cache:
     """The cache that `--cache` names; it is never begun here.
 

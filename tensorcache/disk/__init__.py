@@ -7,6 +7,7 @@ them on any death. `locked` and `claim` are one function each: whatever guards a
 machines share will stand behind them.
 """
 
+from tensorcache.disk.filesystem import filesystem, is_shared
 from tensorcache.disk.held import (
     Held,
     check_piece,
@@ -26,9 +27,13 @@ from tensorcache.disk.memory import (
     take_uses,
 )
 from tensorcache.disk.place import (
+    ROOT_FORMAT,
     Root,
+    dangers,
     default_root,
     find,
+    format_of,
+    keys_in,
     keys_of,
     let_group_write,
     manifest_path,
@@ -36,6 +41,8 @@ from tensorcache.disk.place import (
     piece_path,
     prepare,
     read_file,
+    sync_directory,
+    temporary,
 )
 from tensorcache.disk.publish import (
     FULL,
@@ -59,6 +66,7 @@ from tensorcache.disk.sweep import (
 
 __all__ = [
     "FULL",
+    "ROOT_FORMAT",
     "Held",
     "Lease",
     "Leftover",
@@ -70,14 +78,19 @@ __all__ = [
     "check_piece",
     "claim",
     "clear_note",
+    "dangers",
     "default_root",
     "digest_of",
+    "filesystem",
     "find",
     "forget_entry",
     "forget_piece",
     "forget_uses",
+    "format_of",
     "hold",
     "holder",
+    "is_shared",
+    "keys_in",
     "keys_of",
     "leave_note_if_space",
     "leave_notes",
@@ -97,7 +110,9 @@ __all__ = [
     "set_aside",
     "set_pin",
     "stage",
+    "sync_directory",
     "take_uses",
+    "temporary",
     "unlink_manifest",
     "unlink_piece",
 ]

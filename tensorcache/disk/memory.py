@@ -89,7 +89,8 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
         return {}
     found = {}
     for name in names:
-        with contextlib.suppress(OSError):  # it waits: statistics keep nobody from a removal
+        # It waits: statistics keep nobody from a removal. A link or a pipe is no journal of ours.
+        with contextlib.suppress(OSError):
             found[name] = _uses(os.path.join(folder, name))
     return found
 

@@ -9,13 +9,16 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tensorcache.disk.descriptor import Descriptor
+from tensorcache.disk.filesystem import filesystem, is_shared
 from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing, NotACache, UnsafeCache
 
 ROOT_FORMAT = 1
 MARKER = "tensorcache.json"
+TEMPORARY = ".tensorcache-"  # the beginning of temporary names
 MIN_PREFIX = 6
 _DIGEST = re.compile("[0-9a-f]{64}")
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -24,11 +27,6 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 """
 FOLDERS = ("entries", "shards", "documents", "building", "pins", "sources", "journal", "quarantine")
 _PIECES = {"shard": ("shards", "safetensors"), "document": ("documents", "msgpack")}
-# Filesystems whose locks may not cross hosts: two hosts would overwrite each other's index.
-_SHARED_FILESYSTEMS = frozenset(
-    "nfs nfs4 cifs smb3 smbfs lustre gpfs beegfs ceph afs 9p virtiofs vboxsf prl_fs glusterfs "
-    "ocfs2 gfs2 orangefs".split()
-)
 
 
 class Root(NamedTuple):
@@ -108,7 +106,7 @@ def keys_in(root: Root, folder: str) -> list[str]:
         if os.path.islink(root.join("entries", folder)):
             return []
         names = os.listdir(root.join("entries", folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [name[:64] for name in names if len(name) == 72 and name.endswith(".msgpack")]
 
@@ -138,27 +136,37 @@ def prepare(root: Root, *, write: bool) -> None:
             raise NotACache(f"no cache at {root.path!r}: check the path, or build something first")
         os.makedirs(os.path.dirname(os.path.abspath(root.path)), exist_ok=True)
         _mkdir(root.path, 0o2770 if root.group else 0o700)
-    _check_safe(root, write=write)
-    try:
-        marker = json.loads(read_file(root.join(MARKER)))
-        version = int(marker["format"])
-    except FileNotFoundError:
+    if danger := next(dangers(root, write=write), None):
+        raise UnsafeCache(": ".join(danger))
+    version = format_of(root)
+    if version is None:
         if not write:
             raise NotACache(
                 f"{root.path!r} is no cache, it has no {MARKER}: check the path, or build "
                 f"something into it first"
-            ) from None
+            )
         _begin(root)
-        return
+    elif version > ROOT_FORMAT:
+        raise CacheTooNew(
+            f"{root.path!r} has format {version}, this tensorcache knows {ROOT_FORMAT}: upgrade it"
+        )
+
+
+def format_of(root: Root) -> int | None:
+    """The format of a root, None if it has not begun.
+
+    Raises:
+        NotACache: its marker does not tell.
+    """
+    try:
+        return int(json.loads(read_file(root.join(MARKER)))["format"])
+    except FileNotFoundError:
+        return None
     except (ValueError, TypeError, KeyError, EntryCorrupt) as error:
         raise NotACache(
             f"{root.join(MARKER)!r} tells no format: if this is a cache, write "
             f'{{"format": {ROOT_FORMAT}}} into it'
         ) from error
-    if version > ROOT_FORMAT:
-        raise CacheTooNew(
-            f"{root.path!r} has format {version}, this tensorcache knows {ROOT_FORMAT}: upgrade it"
-        )
 
 
 def _is_directory(path: str) -> bool:
@@ -202,30 +210,31 @@ def _refuse_foreign(root: Root) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in ("lock", "CACHEDIR.TAG", MARKER) or name.startswith(".tensorcache-")
+    return name in ("lock", "CACHEDIR.TAG", MARKER) or name.startswith(TEMPORARY)
 
 
-def _check_safe(root: Root, *, write: bool) -> None:
+def dangers(root: Root, *, write: bool) -> Iterator[tuple[str, str]]:
+    """Why the directory is not safe to read, or to write, each with its remedy."""
     status = os.stat(root.path)
     loose = stat.S_IWOTH | (0 if root.group else stat.S_IWGRP)
     if status.st_mode & loose:
         whom, hint = "anybody", ""
         if not status.st_mode & stat.S_IWOTH:
             whom, hint = "its group", ", or trust it: trust='group', TENSORCACHE_TRUST=group"
-        raise UnsafeCache(f"{whom} may write into {root.path!r}: chmod go-w {root.path}{hint}")
+        yield f"{whom} may write into {root.path!r}", f"chmod go-w {root.path}{hint}"
     if not write:
         return
     if status.st_uid != os.geteuid() and not root.group:
-        raise UnsafeCache(
-            f"{root.path!r} belongs to user {status.st_uid}: open it with mode='ro', "
-            f"or use a cache of your own"
+        yield (
+            f"{root.path!r} belongs to user {status.st_uid}",
+            "open it with mode='ro', or use a cache of your own",
         )
     refuse_links(root)
     kind = filesystem(root.path)
-    if kind in _SHARED_FILESYSTEMS or kind.startswith("fuse"):
-        raise UnsafeCache(
-            f"{root.path!r} is on {kind}, whose locks may not cross hosts: "
-            f"use a local directory, or mode='ro'"
+    if is_shared(kind):
+        yield (
+            f"{root.path!r} is on {kind}, whose locks may not cross hosts",
+            "use a local directory, or mode='ro'",
         )
 
 
@@ -249,29 +258,13 @@ def refuse_link(folder: str) -> None:
         raise UnsafeCache(f"{folder!r} is a link, and leads out of the cache: remove it")
 
 
-def filesystem(path: str) -> str:
-    """The type of the filesystem that `path` is on; "" where the kernel does not say."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-            mounts = file.read().splitlines()
-    except OSError:
-        return ""
-    device = os.stat(path).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    for mount in mounts:
-        fields, _, tail = mount.partition(" - ")
-        if fields.split(" ", 3)[2] == wanted:
-            return tail.split(" ", 1)[0]
-    return ""
-
-
 def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> None:
     """Put `data` at `path` whole: written beside it, then renamed.
 
     Raises:
         OSError: it could not be; nothing is left behind.
     """
-    aside = os.path.join(os.path.dirname(path), f".tensorcache-{random_name()}")
+    aside = temporary(os.path.dirname(path))
     try:
         with io.BufferedWriter(create(aside)) as file:
             file.write(data)
@@ -286,6 +279,11 @@ def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> 
         raise
     if durable:
         sync_directory(os.path.dirname(path))
+
+
+def temporary(folder: str) -> str:
+    """A path for what is made aside and then renamed; what stays there is a leftover."""
+    return os.path.join(folder, f"{TEMPORARY}{random_name()}")
 
 
 def random_name() -> str:
@@ -314,6 +312,8 @@ def open_regular(path: str) -> Descriptor:
     try:
         descriptor = Descriptor(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a device that is not there
+            raise EntryCorrupt(f"{path!r} is no plain file") from error
         if error.errno == errno.ELOOP:
             raise EntryCorrupt(f"{path!r} is a link, not a file of ours") from error
         raise

@@ -11,12 +11,18 @@ from typing import NamedTuple
 
 from tensorcache.disk import lock
 from tensorcache.disk.held import digest_of, read_manifest
-from tensorcache.disk.place import Root, ensure_directory, manifest_path, piece_path, refuse_link
+from tensorcache.disk.place import (
+    TEMPORARY,
+    Root,
+    ensure_directory,
+    manifest_path,
+    piece_path,
+    refuse_link,
+)
 from tensorcache.disk.publish import leave_notes, notes
 from tensorcache.errors import EntryCorrupt
 
 _FOLDERS = {"shards": ("shard", ".safetensors"), "documents": ("document", ".msgpack")}
-_OURS = ".tensorcache-"  # the beginning of temp names
 
 
 class Leftover(NamedTuple):
@@ -97,7 +103,7 @@ def _quarantined_at(leftover: Leftover) -> float:
 
 
 def _is_temporary(entry: os.DirEntry[str]) -> bool:
-    return entry.name.startswith(_OURS) and entry.is_file(follow_symlinks=False)
+    return entry.name.startswith(TEMPORARY) and entry.is_file(follow_symlinks=False)
 
 
 def _leftovers(
@@ -143,12 +149,19 @@ def remove_leftover(root: Root, leftover: Leftover) -> None:
             descriptor.close()
 
 
-def quarantine(root: Root, path: str) -> None:
-    """Move what was found broken out of the way; it goes after a week. Under the root lock."""
+def quarantine(root: Root, path: str, *, keep: bool = False) -> None:
+    """Move what was found broken out of the way; it goes after a week. Under the root lock.
+
+    `keep`: under its old name too, where the filesystem has two names for a file.
+    """
     folder = ensure_directory(root, "quarantine")
-    name = f"{time.time_ns()}-{os.path.basename(path)}"
+    aside = os.path.join(folder, f"{time.time_ns()}-{os.path.basename(path)}")
     with contextlib.suppress(FileNotFoundError):
-        os.rename(path, os.path.join(folder, name))
+        if keep:
+            with contextlib.suppress(OSError):
+                os.link(path, aside, follow_symlinks=False)
+                return
+        os.rename(path, aside)
 
 
 def set_aside(root: Root, key: str, piece: tuple[str, str] | None) -> bool:
@@ -161,16 +174,27 @@ def set_aside(root: Root, key: str, piece: tuple[str, str] | None) -> bool:
     try:
         if piece is None:
             read_manifest(root, key)
-        elif digest_of(path) == piece[1]:
+            return False
+        if os.lstat(path).st_size == _size_of(root, key, piece) and digest_of(path) == piece[1]:
             return False
     except FileNotFoundError:
         return False
     except EntryCorrupt:
         pass
-    else:
-        if piece is None:
-            return False
     if piece is None:
         leave_notes(root, [key])
     quarantine(root, path)
     return True
+
+
+def _size_of(root: Root, key: str, piece: tuple[str, str]) -> int:
+    """The bytes that a piece should have, so that nobody reads a terabyte under the root lock.
+
+    A piece of no manifest any more has the size that it has.
+    """
+    with contextlib.suppress(EntryCorrupt):
+        manifest = read_manifest(root, key)
+        for kind, (digest, size_bytes) in manifest.pieces if manifest else ():
+            if (kind, digest) == piece:
+                return size_bytes
+    return os.lstat(piece_path(root, *piece)).st_size

@@ -34,10 +34,20 @@ from tensorcache.index.connection import Connection
 from tensorcache.index.view import SCHEMA, replace_view, views_wanted
 
 PATIENCE_SECONDS = 15.0  # of a writer: longer than any read may take
+SQLITE = sqlite3.sqlite_version_info
+SIDES = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database, by its ending
+
+
+class IndexCorrupt(EntryCorrupt):
+    """The file is no index of ours; told apart from an entry that is broken."""
+
 
 _alembic = threading.Lock()  # Alembic's `context` and `op` are one per process
 _BUSY = (LeaseTimeout, "another process holds it: end that one, or try again")
-_ROTTEN = (EntryCorrupt, "it is rebuilt from the manifests at the next write")
+_ROTTEN = (
+    IndexCorrupt,
+    "it is rebuilt from the manifests at the next write, or by tensorcache reindex",
+)
 _FAILURES: dict[int, tuple[type[TensorCacheError], str]] = {
     sqlite3.SQLITE_BUSY: _BUSY,
     sqlite3.SQLITE_LOCKED: _BUSY,
@@ -48,6 +58,7 @@ _FAILURES: dict[int, tuple[type[TensorCacheError], str]] = {
     sqlite3.SQLITE_CANTOPEN: (ReadOnlyCache, "check its permissions and the open-files limit"),
     sqlite3.SQLITE_CORRUPT: _ROTTEN,
     sqlite3.SQLITE_NOTADB: _ROTTEN,
+    sqlite3.SQLITE_CONSTRAINT: _ROTTEN,  # rows that are not what we wrote
     sqlite3.SQLITE_ERROR: _ROTTEN,  # no such table, no such column: not our schema
 }
 
@@ -71,6 +82,22 @@ class IndexFile:
         with self.translated(), contextlib.closing(self.reader()) as connection:
             return _revision(connection)
 
+    def refuse_newer(self) -> None:
+        """Do nothing, unless the index has a revision that only a newer tensorcache knows.
+
+        Raises:
+            CacheTooNew: it has.
+            EntryCorrupt: the file is no SQLite database.
+        """
+        revision = self.revision()
+        if revision is not None and not revision.isdecimal():
+            raise IndexCorrupt(f"index {self._path!r} has revision {revision!r:.40}: {_ROTTEN[1]}")
+        if revision is not None and revision > schema.HEAD:
+            raise CacheTooNew(
+                f"index {self._path!r} has revision {revision}, this tensorcache knows "
+                f"{schema.HEAD}: upgrade tensorcache"
+            )
+
     def prepare(self) -> bool:
         """Make the tables or bring them up to HEAD, in one transaction; True if they were made.
 
@@ -82,17 +109,13 @@ class IndexFile:
         if revision == schema.HEAD:
             return False
         self._refuse_read_only()
-        if revision is not None and revision > schema.HEAD:
-            raise CacheTooNew(
-                f"index {self._path!r} has revision {revision}, this tensorcache knows "
-                f"{schema.HEAD}: upgrade tensorcache"
-            )
+        self.refuse_newer()
         # Foreign keys stay unenforced here: Alembic's batch mode drops a table to change it, and
         # that would take the rows of its children along.
         engine = _engine(lambda: self._connect("rwc", *_WRITING))
         with self.translated(), engine.begin() as connection:
             if revision is None and connection.exec_driver_sql(SCHEMA).first():
-                raise EntryCorrupt(f"index {self._path!r} holds other tables: {_ROTTEN[1]}")
+                raise IndexCorrupt(f"index {self._path!r} holds other tables: {_ROTTEN[1]}")
             _upgrade(connection)
         return revision is None
 
@@ -113,7 +136,10 @@ class IndexFile:
                 ]
                 found = {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
                 wanted = dict(views_wanted(connection))
-            if self.revision() != schema.HEAD:  # empty, or the business of prepare
+            revision = self.revision()
+            if revision is None and "alembic_version" in found:
+                problems.append("index: it tells no revision")
+            if revision != schema.HEAD:  # empty, or the business of prepare
                 return problems
             wanted |= _fresh_schema()
         except TensorCacheError as error:
@@ -123,6 +149,16 @@ class IndexFile:
                 what = "missing" if name not in found else "foreign" if name not in wanted else ""
                 problems.append(f"index: {name!r} is {what or 'not as it was made'}")
         return problems
+
+    def quick_check(self) -> list[str]:
+        """What SQLite finds wrong with the pages of the file, a line each; it costs one read.
+
+        Raises:
+            EntryCorrupt, LeaseTimeout, ReadOnlyCache: it cannot be read at all.
+        """
+        with self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(10)")
+            return [str(line) for (line,) in found if line != "ok"]
 
     def compact(self) -> int:
         """Give free pages back to the filesystem (SQLite's VACUUM); how many bytes that saved."""
@@ -193,7 +229,8 @@ class IndexFile:
     def _is_newer(self) -> bool:
         try:
             with contextlib.closing(self.reader()) as connection:
-                return (_revision(connection) or "") > schema.HEAD
+                revision = _revision(connection) or ""
+                return revision.isdecimal() and revision > schema.HEAD
         except (sqlite3.Error, TensorCacheError):
             return False
 
@@ -230,10 +267,10 @@ class IndexFile:
     def _connect(
         self, mode: str, *pragmas: str, patience_seconds: float = math.inf
     ) -> sqlite3.Connection:
-        for ending in ("", "-journal"):
+        for ending in ("", *SIDES):
             if self._is_plain(ending) is False:
-                # SQLite would wait for the other end of a pipe for ever, and write through a link.
-                raise EntryCorrupt(f"index {self._path + ending!r} is no plain file: {_ROTTEN[1]}")
+                # SQLite would wait for the other end of a pipe for ever, and follow any link.
+                raise IndexCorrupt(f"index {self._path + ending!r} is no plain file: {_ROTTEN[1]}")
         uri = f"file:{urllib.parse.quote(os.fsencode(self._path))}?mode={mode}"
         patience = min(self._patience_seconds, patience_seconds)
         connection = sqlite3.connect(
@@ -271,7 +308,7 @@ def _upgrade(connection: sa.Connection) -> None:
         with _alembic:
             command.upgrade(config, "head")
     except CommandError as error:
-        raise EntryCorrupt(f"index: {error}: {_ROTTEN[1]}") from error
+        raise IndexCorrupt(f"index: {error}: {_ROTTEN[1]}") from error
     for namespace, text in list(views_wanted(connection)):
         replace_view(connection, namespace, text)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,27 +17,13 @@ from tensorcache import schema
 from tensorcache.errors import EntryCorrupt
 from tensorcache.index import query
 from tensorcache.index.file import IndexFile
+from tensorcache.index.uses import Use, take, time_of
 from tensorcache.index.view import narrow_view, widen_view
 from tensorcache.manifest import ColumnRow, Manifest, Piece
 
-USED = frozenset({"hit", "wait"})  # kinds of event that count as a use of their entry
-AHEAD_SECONDS = 86_400.0  # what clocks of good will may differ by
-MOST_EVENTS = 100_000  # the newest stay: by their order, for a clock may jump
-_USED_AS = ("at", "kind", "key", "seconds", "bytes", "journal")  # the columns of an event
 _SLICE = 500  # names in one IN (…): far below what any SQLite or PostgreSQL takes
 MOST_COMPARED = 4 << 20  # characters of identity texts
-_LAST_SECOND = 253_402_300_799.0  # of the year 9999
 _LISTED = "key, namespace, version, bytes, created_at, last_used_at, build_seconds, uses, pinned"
-
-
-class Use(NamedTuple):
-    """One event: `at` in seconds since 1970, `kind` hit, miss, build, wait, evict or quarantine."""
-
-    at: float
-    kind: str
-    key: str
-    seconds: float
-    size_bytes: int
 
 
 class EntryRows(NamedTuple):
@@ -125,20 +110,9 @@ class Index(IndexFile):
 
         What came from the journal file of one id is taken once, however often it is offered.
         """
-        if not uses:
-            return
-        event = schema.event
-        with self.writing() as connection:
-            taken = sa.select(event.c.id).where(event.c.journal == journal).limit(1)
-            if journal is not None and connection.execute(taken).first():
-                return
-            made = [
-                dict(zip(_USED_AS, (_time(use.at), *use[1:], journal), strict=True)) for use in uses
-            ]
-            _insert(connection, event, made)
-            newest = sa.select(sa.func.max(event.c.id)).scalar_subquery()
-            connection.execute(sa.delete(event).where(event.c.id <= newest - MOST_EVENTS))
-            _count(connection, [use for use in uses if use.kind in USED])
+        if uses:
+            with self.writing() as connection:
+                take(connection, uses, journal)
 
     def pin(self, key: str, note: str | None) -> None:
         """Show the pin of `key` with its note, or none; a key without rows is passed over."""
@@ -165,7 +139,7 @@ class Index(IndexFile):
         newest = (
             sa.select(*entry.c["key", "identity", "created_at"])
             .where(entry.c.namespace == namespace)
-            .where(sa.true() if before is None else entry.c.created_at < _time(before))
+            .where(sa.true() if before is None else entry.c.created_at < time_of(before))
             .order_by(entry.c.created_at.desc())
             .limit(limit)
         )
@@ -252,7 +226,7 @@ def _entry_row(rows: EntryRows) -> dict[str, Any]:
         "format": manifest.format,
         "bytes": manifest.size_bytes,
         "build_seconds": manifest.build_seconds,
-        "created_at": _time(manifest.created_at),
+        "created_at": time_of(manifest.created_at),
         "last_used_at": None,
         "uses": 0,
         "pinned": _plain(rows.pinned),
@@ -339,34 +313,6 @@ def _drop_loose(connection: sa.Connection, digests: Collection[str]) -> list[tup
     return loose
 
 
-def _count(connection: sa.Connection, uses: Sequence[Use]) -> None:
-    if not uses:
-        return
-    entry = schema.entry
-    more = Counter(use.key for use in uses)
-    last = {use.key: use.at for use in uses}  # by their order: a clock may have jumped back
-    at, ahead = (sa.bindparam(name, type_=sa.DateTime) for name in ("last", "ahead"))
-    # A later use stays, of a journal that was taken in first; not one that is to come.
-    is_later = entry.c.last_used_at.between(at, ahead)
-    connection.execute(
-        sa.update(entry)
-        .where(entry.c.key == sa.bindparam("used"))
-        .values(
-            uses=entry.c.uses + sa.bindparam("more"),
-            last_used_at=sa.case((is_later, entry.c.last_used_at), else_=at),
-        ),
-        [
-            {
-                "used": key,
-                "more": more[key],
-                "last": _time(last[key]),
-                "ahead": _time(last[key] + AHEAD_SECONDS),
-            }
-            for key in more
-        ],
-    )
-
-
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     if rows:
         connection.execute(sa.insert(table), rows)
@@ -386,12 +332,6 @@ def _slices(values: Collection[str]) -> Iterator[list[str]]:
     ordered = sorted(values)
     for start in range(0, len(ordered), _SLICE):
         yield ordered[start : start + _SLICE]
-
-
-def _time(at: float) -> dt.datetime:
-    """UTC without a zone; a time that no calendar has becomes the nearest it has since 1970."""
-    within = max(0.0, min(at, _LAST_SECOND))  # NaN becomes 0
-    return dt.datetime.fromtimestamp(within, dt.UTC).replace(tzinfo=None)
 
 
 def _seconds(at: dt.datetime) -> float:

@@ -10,7 +10,17 @@ import os
 import shutil
 from pathlib import Path
 
-from roots import PREAMBLE, get, hit, named_by_manifests, names_in, rows, same
+from roots import (
+    PREAMBLE,
+    flip,
+    get,
+    hit,
+    named_by_manifests,
+    names_in,
+    rows,
+    same,
+    shards_of,
+)
 
 import tensorcache
 
@@ -29,9 +39,13 @@ DEEDS = {
     "pin": "cache = tensorcache.open(ROOT); cache.pin(key(cache, 1), 'keep')",
     "verify": "tensorcache.open(ROOT).verify(deep=True)",
     "migrate": "tensorcache.open(ROOT).upgrade()",
+    "repair of what is broken": "tensorcache.open(ROOT).verify(deep=True, repair=True)",
+    "reindex": "tensorcache.open(ROOT).reindex()",
+    "reindex of a broken index": "tensorcache.open(ROOT).reindex()",
 }
 # Deeds that take nothing away: what was there before is a hit after any death.
-SAFE = {name for name in DEEDS if name not in ("first open", "remove", "vacuum")}
+HARMFUL = ("first open", "remove", "vacuum", "repair of what is broken")
+SAFE = {name for name in DEEDS if name not in HARMFUL}
 
 
 def make_seed(root: Path) -> None:
@@ -68,6 +82,8 @@ def begin(deed: str, root: Path, seed: Path) -> None:
         (root / "index.sqlite").unlink()
     if "broken" in deed:
         (root / "index.sqlite").write_text("no database" * 99)
+    if "repair" in deed:
+        flip(shards_of(root)[0])
 
 
 def is_whole(root: Path, deed: str) -> None:
@@ -88,3 +104,5 @@ def is_whole(root: Path, deed: str) -> None:
     assert {name for name in os.listdir(root) if name.startswith(".tensorcache-")} == set()
     pins = {name.removeprefix("pins/") for name in names_in(root, "pins") if ".tens" not in name}
     assert {key for (key,) in rows(root, "SELECT key FROM entry WHERE pinned NOTNULL")} == pins
+    if deed == "reindex":  # whatever it took over, it was never without it
+        assert rows(root, "SELECT count(*) FROM event WHERE kind = 'build'")[0][0] >= 2

@@ -1,0 +1,166 @@
+"""The index made, upgraded, brought up to date, and made anew where it is broken."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from tensorcache import disk
+from tensorcache.errors import CacheFull, CacheTooNew, LeaseTimeout, TensorCacheError
+from tensorcache.index import SIDES, Holding, Holdings, Index, IndexCorrupt, Use, carry_over
+from tensorcache.manifest import Manifest
+from tensorcache.rows.follow import follow, told
+
+_log = logging.getLogger("tensorcache")
+T = TypeVar("T")
+
+
+def bring_up(root: disk.Root, index: Index) -> None:
+    """Make or upgrade the index, and take in what notes and journals hold.
+
+    Raises:
+        CacheTooNew: a newer tensorcache made it.
+        TensorCacheError: it cannot be written now.
+    """
+    mended(root, index, lambda: _bring_up(root, index))
+
+
+def _bring_up(root: disk.Root, index: Index) -> None:
+    if index.revision() is None:  # who dies while filling it leaves the rest to the next writer
+        disk.leave_notes(root, disk.keys_of(root))
+    if index.prepare():
+        disk.let_group_write(root, _path(root))
+    follow(root, index, disk.notes(root))
+    with contextlib.suppress(CacheFull):  # statistics can wait in their journal
+        for name, uses in disk.take_uses(root).items():
+            index.take([Use(*use) for use in uses], journal=name)
+            disk.forget_uses(root, name)
+
+
+def _path(root: disk.Root) -> str:
+    return root.join("index.sqlite")
+
+
+def mended(root: disk.Root, index: Index, do: Callable[[], T]) -> T:
+    """What `do` gives; where it finds the index broken, that is made anew, and it is done again."""
+    with contextlib.suppress(IndexCorrupt):
+        return do()
+    try:
+        return do()  # SQLite calls a file malformed also when a read failed (EIO)
+    except IndexCorrupt as error:
+        _log.warning("%s; it is set aside and made anew", error)
+    try:
+        reindex(root, index)
+    except CacheFull:
+        _quarantine(root)  # whoever comes to make room must not fail by it
+        raise
+    return do()
+
+
+def reindex(root: disk.Root, index: Index) -> int:
+    """Make the index anew from manifests and pins; how many entries it has.
+
+    Uses and events are taken over as far as they can be read, and the old file goes to quarantine.
+    The new one is made aside and then renamed into place: whoever dies on the way leaves the old
+    one, the new one, or none, which is made anew by the next writer.
+
+    Raises:
+        CacheTooNew: a newer tensorcache made the one that is there; it stays as it is.
+        LeaseTimeout: another program has it locked; it stays as it is.
+        TensorCacheError, OSError: there is no space or no right to make another.
+    """
+    try:
+        index.refuse_newer()
+    except (CacheTooNew, LeaseTimeout):
+        raise
+    except TensorCacheError as error:
+        _log.debug("nothing is taken over from the old index: %s", error)
+    aside = disk.temporary(root.path)  # left behind, it is a leftover to vacuum
+    fresh = Index(aside)
+    try:
+        fresh.prepare()
+        disk.let_group_write(root, aside)
+        for some in told(root, disk.keys_of(root)):
+            if some.rows:
+                fresh.add(some.rows)
+        _swap(root, aside, whole=os.path.lexists(_path(root)) and carry_over(index, fresh))
+    finally:
+        for ending in ("", *SIDES):
+            with contextlib.suppress(OSError):
+                os.unlink(aside + ending)
+    _bring_up(root, index)
+    return len(index.generations())
+
+
+def _swap(root: disk.Root, aside: str, *, whole: bool) -> None:
+    path = _path(root)
+    if whole and not os.path.lexists(path + "-wal"):  # nor is there a journal to be played back
+        disk.quarantine(root, path, keep=True)  # so that there is an index at every moment
+    else:
+        _quarantine(root)
+    os.rename(aside, path)
+    disk.sync_directory(root.path)
+
+
+def _quarantine(root: disk.Root) -> None:
+    """Set the index aside, before what SQLite would play back into the next one of that name."""
+    for ending in ("", *SIDES):
+        if os.path.lexists(_path(root) + ending):
+            disk.quarantine(root, _path(root) + ending)
+
+
+def reconcile(root: disk.Root, index: Index) -> None:
+    """Compare the names in `entries/` with the rows; mend every difference, if there is space.
+
+    Whoever reconciles is about to remove something, and so to make some.
+    """
+
+    def do() -> None:
+        _bring_up(root, index)
+        follow(root, index, index.generations().keys() ^ set(disk.keys_of(root)))
+
+    try:
+        mended(root, index, do)
+    except CacheFull:
+        pass
+    except OSError as error:
+        if error.errno not in disk.FULL:
+            raise
+
+
+def holdings(root: disk.Root, index: Index) -> tuple[Holdings, frozenset[str]]:
+    """Everything that retention weighs, and the keys that nobody can tell what they hold.
+
+    Where rows are behind, as on a full disk, the manifests say it.
+
+    Raises:
+        TensorCacheError: the index can neither be read nor made anew.
+    """
+    known, sizes = mended(root, index, index.holdings)
+    by_key = {holding.key: holding for holding in known}
+    keys, pins, unknown = set(disk.keys_of(root)), disk.read_pins(root), set()
+    for key in (keys - by_key.keys()) | keys.intersection(disk.notes(root)):
+        try:
+            manifest = disk.read_manifest(root, key)
+        except (CacheTooNew, OSError):
+            unknown.add(key)
+            continue
+        if manifest is not None:
+            by_key[key] = _holding(manifest, by_key.get(key), pins.get(key))
+    return Holdings(tuple(by_key.values()), sizes), frozenset(unknown)
+
+
+def _holding(manifest: Manifest, row: Holding | None, pinned: str | None) -> Holding:
+    return Holding(
+        key=manifest.key,
+        namespace=manifest.namespace,
+        created_at=manifest.created_at,
+        last_used_at=row.last_used_at if row else None,
+        build_seconds=manifest.build_seconds,
+        uses=row.uses if row else 0,
+        pinned=pinned,
+        pieces=tuple((kind, piece.digest) for kind, piece in manifest.pieces),
+    )
