@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from roots import flip, get, hit, names_in, shards_of
 
+from tensorcache import progress
+
 
 @pytest.fixture
 def used(cache):
@@ -103,3 +105,15 @@ def test_doctor_of_what_is_no_cache_is_wrong_use(root, tc):
 
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert not os.path.exists(root)
+
+
+def test_a_long_look_tells_how_far_it_has_come(used, root, monkeypatch, caplog):
+    for patience in ("PATIENCE_SECONDS", "LINE_SECONDS"):
+        monkeypatch.setattr(progress, patience, 0)
+    caplog.set_level("INFO", "tensorcache")
+    used.verify(deep=True)
+
+    total = sum(
+        os.path.getsize(os.path.join(root, name)) for name in names_in(root, "shards", "documents")
+    )
+    assert caplog.messages[-1] == f"verifying {root}: {total:,} of {total:,} bytes"

@@ -226,6 +226,7 @@ def test_whoever_meets_a_broken_index_makes_it_anew(broken, met, cache, root, wh
         cache.vacuum(grace_seconds=0)
 
     is_back(root, whole)
+    reached("index lost", cases=1, entries=COUNT)
 
 
 @pytest.mark.parametrize("broken", sorted(BROKEN.keys() - LOST - UNDONE - PAGE_1 - OLD))
@@ -238,6 +239,7 @@ def test_verify_names_a_broken_index_and_repair_makes_it_anew(broken, cache, roo
     assert cache.verify(repair=True) == [f"{line}; {how}" for line in named]
     assert cache.verify(deep=True) == []
     is_back(root, whole)
+    reached("index lost", cases=1, entries=COUNT)
 
 
 def test_an_index_that_is_cut_anywhere_comes_back(cache, root, whole):
