@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import as_one_whom_modes_bind, python, ran
+from processes import as_one_whom_modes_bind, ran
 from roots import PREAMBLE, get, hit, names_in, payload, rows, same
 from scale import reached
 
@@ -207,6 +207,7 @@ def test_commands_free_a_full_disk(full):
     assert pieces_in(full.root) == set()
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_costs_the_publication_alone(root):
     code = f"""{PREAMBLE}
 import resource
@@ -280,6 +281,7 @@ def test_a_read_only_mount_is_read_and_what_is_built_is_given(tmp_path, caplog):
     reached("full", cases=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, True], ids=["its root", "all of it"])
 def test_a_cache_that_nobody_may_write_is_read_and_what_is_built_is_given(whole, root):
     with tensorcache.open(root) as cache:
@@ -300,6 +302,7 @@ def test_a_cache_that_nobody_may_write_is_read_and_what_is_built_is_given(whole,
     reached("full", cases=1)
 
 
+@pytest.mark.slow
 def test_where_no_cache_can_begin_what_is_built_is_given(tmp_path):
     os.chmod(tmp_path, 0o555)
     code = f"{PREAMBLE}\nfrom roots import same\nsame(get(tensorcache.open(sys.argv[1]), 2), 2)"
@@ -309,6 +312,5 @@ def test_where_no_cache_can_begin_what_is_built_is_given(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "no cache can begin" in done.stderr
     assert done.stderr.count("\n") == 1
-    python(
-        f"{PREAMBLE}\nassert get(tensorcache.open(sys.argv[1]), 2).published", tmp_path / "cache"
-    )
+    with tensorcache.open(tmp_path / "cache") as cache:
+        assert get(cache, 2).published

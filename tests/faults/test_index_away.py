@@ -25,8 +25,10 @@ index.execute("BEGIN " + sys.argv[2])
 print("locked", flush=True)
 sys.stdin.read()
 """
-MISS_SECONDS = 5.0  # what a miss may take where the index is locked: once for why, once for rows
-ANSWER_SECONDS = 7.0  # what a command may take, its start included
+# What a locked index may cost, where a writer that a person waits for has a patience of 15 seconds:
+# a miss waits for its reason and its rows (2 s), a question twice (4 s), all on a busy machine.
+MISS_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 
 
 @contextlib.contextmanager
@@ -151,7 +153,7 @@ def test_a_locked_index_costs_seconds_and_one_warning_and_no_entry(how, cache, r
         with tensorcache.open(root) as other:
             same(hit(other, 2), 2)
 
-    assert hit_seconds < 1
+    assert hit_seconds < 2
     assert miss_seconds < MISS_SECONDS
     assert len(warnings_in(caplog)) == 1
     assert "is locked" in warnings_in(caplog)[0]
@@ -167,7 +169,7 @@ def test_a_limit_waits_for_a_locked_index_no_longer_than_rows_do(root, caplog):
         with locked(root, "EXCLUSIVE"):
             began = time.monotonic()
             assert get(cache, 2).published
-            assert time.monotonic() - began < MISS_SECONDS + 2
+            assert time.monotonic() - began < MISS_SECONDS
         assert len(warnings_in(caplog)) == 1
         get(cache, 3)
         assert cache.verify(deep=True) == []
@@ -176,16 +178,21 @@ def test_a_limit_waits_for_a_locked_index_no_longer_than_rows_do(root, caplog):
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [["ls"], ["db", "info"]], ids=" ".join)
 def test_a_command_on_a_locked_index_ends_soon_with_one_line(words, cache, root):
-    get(cache, 1)
-    with locked(root, "EXCLUSIVE"):
+    def run():
         began = time.monotonic()
         done = ran(sys.executable, "-m", "tensorcache", *words, "--cache", root)
-        seconds = time.monotonic() - began
+        return done, time.monotonic() - began
+
+    get(cache, 1)
+    found, usual_seconds = run()
+    assert found.returncode == 0
+    with locked(root, "EXCLUSIVE"):
+        done, seconds = run()
 
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.count("\n") == 1
     assert "is locked" in done.stderr
-    assert seconds < ANSWER_SECONDS
+    assert seconds < usual_seconds + ANSWER_SECONDS
     reached("index away", cases=1, answer_seconds=seconds)
 
 
