@@ -11,8 +11,8 @@ from images import FILESYSTEMS, Cut, power_supply
 from processes import Call
 from scale import HOURS, IS_SOAK, _turn, reached
 
-# Cuts of each sequence at calls, beside those at its end: in `make test`, and in an hour of soak.
-SAMPLE, SOAK = 2, {"ext4": 40, "xfs": 15, "btrfs": 15}
+# Cuts of each step at calls, beside those at the end: in `make test`, and in an hour of soak.
+SAMPLE, SOAK = 2, {"ext4": 25, "xfs": 10, "btrfs": 10}
 KINDS = list(FILESYSTEMS) if IS_SOAK else ["ext4"]
 # What brings anything to the disk, and what changes anything that a journal may bring there.
 SYNCS = {"fsync", "fdatasync"}
@@ -25,7 +25,7 @@ def power(shm):
         yield power
 
 
-def cuts_of(kind: str, calls: list[Call]) -> Iterator[Cut]:
+def cuts_of(kind: str, steps: int, calls: list[Call]) -> Iterator[Cut]:
     """One after the end on each mount, always; and some of those at a call that may matter."""
     mounts = FILESYSTEMS[kind].mounts
     yield from mounts
@@ -35,7 +35,7 @@ def cuts_of(kind: str, calls: list[Call]) -> Iterator[Cut]:
         for mount in mounts
         if call.name in (SYNCS | CHANGES if mount.eager else SYNCS)
     ]
-    most = max(SAMPLE, int(SOAK[kind] * HOURS)) if IS_SOAK else SAMPLE
+    most = steps * (max(SAMPLE, int(SOAK[kind] * HOURS)) if IS_SOAK else SAMPLE)
     step = max(1, len(at_calls) // most)
     at_calls = at_calls[_turn() % step :: step]  # others at each commit
     assert len(at_calls) >= SAMPLE
@@ -59,7 +59,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(name, kind, power, seed
     image = power.image(filesystem, layout)
     calls = power.calls_on(image, code, filesystem.mounts[0].options)
     cases = acknowledged = 0
-    for cut in cuts_of(kind, calls):
+    for cut in cuts_of(kind, len(SEQUENCES[name]), calls):
         said.write_bytes(b"")
         left = power.cut(image, code, cut)
         steps = said.stat().st_size
