@@ -47,24 +47,24 @@ def _count(connection: sa.Connection, uses: Sequence[Use]) -> None:
     entry = schema.entry
     more = Counter(use.key for use in uses)
     last = {use.key: use.at for use in uses}  # by their order: a clock may have jumped back
-    at, ahead = (sa.bindparam(name, type_=sa.DateTime) for name in ("last", "ahead"))
+    newest, ahead = (sa.bindparam(name, type_=sa.DateTime) for name in ("last", "ahead"))
     # A later use stays, of a journal that was taken in first; not one that is to come.
-    is_later = entry.c.last_used_at.between(at, ahead)
+    is_later = entry.c.last_used_at.between(newest, ahead)
     connection.execute(
         sa.update(entry)
         .where(entry.c.key == sa.bindparam("used"))
         .values(
             uses=entry.c.uses + sa.bindparam("more"),
-            last_used_at=sa.case((is_later, entry.c.last_used_at), else_=at),
+            last_used_at=sa.case((is_later, entry.c.last_used_at), else_=newest),
         ),
         [
             {
                 "used": key,
                 "more": more[key],
-                "last": time_of(last[key]),
-                "ahead": time_of(last[key] + AHEAD_SECONDS),
+                "last": time_of(at),
+                "ahead": time_of(at + AHEAD_SECONDS),
             }
-            for key in more
+            for key, at in last.items()
         ],
     )
 

@@ -44,8 +44,13 @@ def together(deed: Callable[..., Any], count: int, *arguments: Any) -> list[Any]
     except BaseException:
         _end(process)
         raise
+    return values(told)
+
+
+def values(told: list[dict[str, Any]]) -> list[Any]:
+    """What each gave, as none of them failed."""
     failed = [one["error"] for one in told if "error" in one]
-    assert not failed, "\n".join([f"{len(failed)} of {count} failed", *failed[:3]])
+    assert not failed, "\n".join([f"{len(failed)} of {len(told)} failed", *failed[:3]])
     return [one["value"] for one in told]
 
 
@@ -83,10 +88,11 @@ def main() -> None:
         named, count, arguments = json.loads(line)
         module, name = named.split(":")
         deed = getattr(importlib.import_module(module), name)
-        print(json.dumps(_forked(deed, count, arguments)), flush=True)
+        print(json.dumps(forked(deed, count, arguments)), flush=True)
 
 
-def _forked(deed: Callable[..., Any], count: int, arguments: list[Any]) -> list[dict[str, Any]]:
+def forked(deed: Callable[..., Any], count: int, arguments: list[Any]) -> list[dict[str, Any]]:
+    """What each of `count` children of this very process gave, or how it failed."""
     global _gate  # noqa: PLW0603 - made before the forks, for all of them
     if deed is commit:  # statements are compiled once, as in a process that has lived for a while
         cache = tensorcache.open(arguments[0])

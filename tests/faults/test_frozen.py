@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import re
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -104,16 +105,27 @@ def parted(nurse, code, root):
     return free, held
 
 
+def is_read(root):
+    """Whether somebody stands still in the middle of a question to the index."""
+    with contextlib.closing(sqlite3.connect(root / "index.sqlite", timeout=0)) as index:
+        try:
+            index.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
 def beside(nurse, code, call, root, meanwhile):
     """Freeze a child at a call, do something meanwhile, and let it go on; whether that waited."""
     with ThreadPoolExecutor(1) as pool, tensorcache.open(root) as cache:
         with nurse.frozen_at(code, *call) as child:
             waits = is_locked(root)
+            reads = not waits and is_read(root)
             doing = pool.submit(meanwhile, cache)
             if waits:
                 time.sleep(0.03)
                 assert not doing.done()
-            else:
+            elif not reads:  # else its rows have to wait
                 doing.result(timeout=20)
         doing.result(timeout=20)
     return child, waits

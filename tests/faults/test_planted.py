@@ -163,9 +163,8 @@ MASKS = (0o022, 0o027, 0o077)
 def test_modes_are_by_the_umask_and_those_of_a_trusted_group_by_the_trust(shm):
     base = shm / "modes"
     base.mkdir()
-    for mask, found in zip(
-        MASKS, crowd.together(crowd.with_umask, len(MASKS), base, MASKS), strict=True
-    ):
+    told = crowd.values(crowd.forked(crowd.with_umask, len(MASKS), [str(base), MASKS]))
+    for mask, found in zip(MASKS, told, strict=True):
         assert len(found) == 4
         for trust, modes in found.items():
             is_shared = trust.startswith("group")
