@@ -12,7 +12,6 @@ import errno
 import functools
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -118,10 +117,17 @@ class Staging:
                 with contextlib.suppress(OSError):
                     file.close()
             if self._descriptor.is_open:  # a child forked meanwhile has let go of it
-                with contextlib.suppress(OSError):  # of what cannot be looked at
-                    shutil.rmtree(self._path, ignore_errors=True)
+                self._clear()
         finally:
             self._descriptor.close()
+
+    def _clear(self) -> None:
+        # Not by shutil.rmtree, which keeps a descriptor where an interrupt meets it.
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._path):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(self._path, name))
+            os.rmdir(self._path)
 
     def _staged(self, kind: str, digest: str) -> str:
         return os.path.join(self._path, f"{kind}-{digest}")

@@ -21,7 +21,7 @@ from roots import get, hit, names_in, rows, same, shards_of
 from scale import reached
 
 import tensorcache
-from tensorcache.index.rows import MOST_EVENTS
+from tensorcache.index.uses import MOST_EVENTS
 
 JUMPS = (3650, -3650)
 DEAD = "0" * 32

@@ -16,7 +16,7 @@ from scale import IS_SOAK, reached
 
 import tensorcache
 
-FORKS = 1_000 if IS_SOAK else 100
+FORKS = 1_000 if IS_SOAK else 60
 
 
 def ask(cache, build=lambda: {"x": [1, 2, 3]}, n=0, **options):
