@@ -33,7 +33,8 @@ def bring_up(root: disk.Root, index: Index) -> None:
     try:
         _prepare(root, index)
     except EntryCorrupt as error:
-        _log.warning("%s; it is set aside and made anew", error)
+        # Its words alone: who keeps the error keeps the frames, and what is open in them.
+        _log.warning("%s; it is set aside and made anew", str(error))
         for ending in ("", "-journal"):
             disk.quarantine(root, root.join("index.sqlite" + ending))
         _prepare(root, index)
@@ -77,7 +78,7 @@ def follow(root: disk.Root, index: Index, keys: Iterable[str]) -> None:
                 done.remove(key)  # only a newer version can tell its rows: its note stays
                 continue
             except EntryCorrupt as error:
-                _log.warning("%s; it is set aside", error)
+                _log.warning("%s; it is set aside", str(error))
                 disk.set_aside(root, key, None)
                 disk.append_use(root, (time.time(), "quarantine", key, 0.0, 0))
             if manifest is None:

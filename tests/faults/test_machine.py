@@ -244,7 +244,7 @@ def test_a_cache_answers_as_a_dict_would_or_misses():
     end = time.monotonic() + seconds(0, 180)
     options = {
         "deadline": None,
-        "phases": (Phase.explicit, Phase.generate),  # a failure tells its steps; shrinking takes long
+        "phases": (Phase.explicit, Phase.generate),  # shrinking takes long
         "database": None,
         "suppress_health_check": list(HealthCheck),
         "stateful_step_count": 30,
