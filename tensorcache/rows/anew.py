@@ -51,7 +51,8 @@ def mended(root: disk.Root, index: Index, do: Callable[[], T]) -> T:
     try:
         return do()  # SQLite calls a file malformed also when a read failed (EIO)
     except IndexCorrupt as error:
-        _log.warning("%s; it is set aside and made anew", error)
+        # Its words alone: who keeps the error keeps the frames, and what is open in them.
+        _log.warning("%s; it is set aside and made anew", str(error))
     try:
         reindex(root, index)
     except CacheFull:

@@ -50,7 +50,7 @@ def told(root: disk.Root, keys: Iterable[str]) -> Iterator[Told]:
             except CacheTooNew:
                 continue  # only a newer version can tell its rows: its note stays
             except EntryCorrupt as error:
-                _log.warning("%s; it is set aside", error)
+                _log.warning("%s; it is set aside", str(error))
                 disk.set_aside(root, key, None)
                 disk.append_use(root, (time.time(), "quarantine", key, 0.0, 0))
             except OSError as error:  # no evidence of rot: whoever can read it writes its rows
