@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import logging
 import multiprocessing
 import os
 import random
@@ -245,6 +246,7 @@ def storm(root, times, seed, where):
         deed(n)
     signal.signal(signal.SIGALRM, interrupt)
     sys.unraisablehook = unraisable
+    logging.disable()  # what keeps records of errors keeps their frames, and what those had open
     gc.collect()
     gc.freeze()
     for n in range(times):
