@@ -119,7 +119,7 @@ def test_in_a_storm_of_kills_nothing_acknowledged_is_lost(shm):
     removed = {name for what, name in lines if what == "removing"}
 
     assert [text for what, text in lines if what == "wrong"] == []
-    assert kills > 5 * lasts
+    assert kills > lasts
     began = time.monotonic()
     with tensorcache.open(root) as cache:
         cache.put(crowd.key_of(cache, name="after"), storm.named("after"))
