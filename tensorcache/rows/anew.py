@@ -52,12 +52,13 @@ def mended(root: disk.Root, index: Index, do: Callable[[], T]) -> T:
         return do()  # SQLite calls a file malformed also when a read failed (EIO)
     except IndexCorrupt as error:
         # Its words alone: who keeps the error keeps the frames, and what is open in them.
-        _log.warning("%s; it is set aside and made anew", str(error))
+        broken = str(error)
     try:
         reindex(root, index)
     except CacheFull:
         _quarantine(root)  # whoever comes to make room must not fail by it
         raise
+    _log.warning("%s; it was set aside and made anew", broken)
     return do()
 
 

@@ -32,28 +32,28 @@ PROMISES = {
     ),
     "power cut": Promise(
         "power cut at any call: what was acknowledged is there, whole; nothing else is ever served",
-        "fsync of file, directory, manifest and its directory, in this order",
+        "fsync of files, directories and the manifest, in this order",
     ),
     "failed fsync": Promise(
         "after a failed fsync nothing is acknowledged, and it is not tried again",
         "the build is discarded",
     ),
     "failing calls": Promise(
-        "a call that fails (full, no inodes, I/O error, too many open files, no permission): the "
-        "caller has the value that was built, with one warning; nothing published is harmed",
+        "a call that fails (no space, I/O error, too many open files, no permission): the caller "
+        "has the value that was built, with one warning; nothing published is harmed",
         "`building/` is private; only bytes that do not match count as rot",
     ),
     "full": Promise(
         "at 0 bytes or 0 inodes free, or read-only: `get` works, `get_or_build` gives what it "
         "built, `vacuum` and `rm` work",
-        "a hit writes nothing that it needs; pieces go before rows where rows cannot be written",
+        "a hit writes nothing that it needs; manifests say what may go where rows cannot be written",
     ),
     "open files": Promise(
         "more entries open than the process may have files: all stay readable",
         "those touched longest ago give up their descriptors and open again by digest",
     ),
     "one build per key": Promise(
-        "many ask for one key: one builds, the others wait for it",
+        "many ask for one key: one builds, the others wait for it and have it at once",
         "the lease, an flock on `building/<key>.lock`",
     ),
     "takeover": Promise(
@@ -63,15 +63,27 @@ PROMISES = {
     "interrupted": Promise(
         "interrupted, terminated or left by its builder at any moment: no half entry, no lease, no "
         "descriptor is left, and the builder's exception arrives unchanged",
-        "`finally`; `building/<id>/` is taken in by the next vacuum",
+        "descriptors are noted by the call that opens them; `building/<id>/` is nobody's by then",
+    ),
+    "forked at any moment": Promise(
+        "a fork at any moment of a build, also in a signal's handler, takes no lock along",
+        "locks are closed in the child before it does anything else",
+    ),
+    "forks": Promise(
+        "a cache that is open works in forked children, while sixteen threads use it",
+        "no fork while a thread is inside SQLite or between two halves of a lock",
     ),
     "64 committing": Promise(
         "64 processes publish at once: none fails, all is there",
-        "the root lock, held for milliseconds",
+        "the root lock, held for milliseconds; who has waited longest asks most often",
     ),
-    "first open": Promise(
-        "32 processes open a new root, or one whose index is to be made, at once: one migration",
-        "the root lock around both, asked again inside",
+    "32 opening": Promise(
+        "32 processes open a new root at once: all succeed",
+        "the root lock, and a look for the marker inside it",
+    ),
+    "one migration": Promise(
+        "32 processes meet an index that is to be made or upgraded: one does it",
+        "the same; an upgrade is one SQL transaction",
     ),
     "readers": Promise(
         "read while others refresh, remove and vacuum: the old value, the new one or a miss",
@@ -87,10 +99,10 @@ PROMISES = {
     ),
     "clock": Promise(
         "the clock jumps by ten years: nothing live is evicted, no lease stays for ever",
-        "leases have no clock; ages below 0 are none",
+        "leases have no clock; times that are to come are no times",
     ),
-    "like a dict": Promise(
-        "whatever is done in whatever order, with pieces and index broken in between, it answers "
+    "dict": Promise(
+        "whatever is done in whatever order, with pieces and index broken in between: it answers "
         "as a dict would",
         "all of the above",
     ),
@@ -103,8 +115,20 @@ PROMISES = {
         "the index lost or broken in any way: all entries are back from manifests and pins",
         "the index is a view of them",
     ),
+    "index away": Promise(
+        "the index locked, newer, unreadable or no file: the entry is published, with one warning",
+        "a hit never meets it; a publication waits for it one second; notes",
+    ),
+    "planted links": Promise(
+        "links planted anywhere in the root: nothing outside it is written or removed",
+        "random names, `O_EXCL` and `O_NOFOLLOW`; folders that are links are refused",
+    ),
+    "modes": Promise(
+        "files and directories have the modes that the umask asks for, the root 0700",
+        "every file is made by us, none by a library",
+    ),
     "mutants": Promise(
-        "each of these promises is tested: a fault seeded into the library is found",
+        "each of these promises is tested: faults seeded into the library are found",
         "`tests/mutants/`",
     ),
 }
