@@ -46,7 +46,7 @@ PROMISES = {
     "full": Promise(
         "at 0 bytes or 0 inodes free, or read-only: `get` works, `get_or_build` gives what it "
         "built, `vacuum` and `rm` work",
-        "a hit writes nothing that it needs; manifests say what may go where rows cannot be written",
+        "a hit needs to write nothing; manifests say what may go where rows cannot be written",
     ),
     "open files": Promise(
         "more entries open than the process may have files: all stay readable",
