@@ -34,7 +34,7 @@ soak: venv ## every fault test in full, every mutant, a million random keys (an 
 	$(python) tests/soak.py
 
 mutants: venv ## every seeded bug must be found by the test that it names (5 minutes)
-	$(python) tests/mutants/run.py
+	$(python) tests/mutants/run.py --jobs 2
 
 quick: venv ## the tests that take no time
 	$(python) -m pytest -m "not slow"

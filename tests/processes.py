@@ -158,12 +158,12 @@ class Nursery:
         return exit_code
 
     @contextlib.contextmanager
-    def frozen_at(self, code: str, call: str, count: int) -> Iterator[Child]:
-        """Run `code` in a child that stands still once it has made the `count`th `call`, and goes
-        on when the block ends, to its end.
+    def frozen_at(self, code: str, call: str, count: int, *options: str) -> Iterator[Child]:
+        """Run `code` in a child that stands still once it has made the `count`th `call` (of those
+        that the options of strace leave), and goes on when the block ends, to its end.
         """
         inject = f"inject={call}:signal=STOP:when={count}"
-        child = self.begin(code, "-e", f"trace={call}", "-e", inject)
+        child = self.begin(code, *options, "-e", f"trace={call}", "-e", inject)
         # Not the stop that every child begins with.
         frozen = re.compile(r"--- SIGSTOP \{.*--- stopped by SIGSTOP ---", re.DOTALL)
         try:

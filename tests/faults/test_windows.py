@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 
 import pytest
+import torch
 from deeds import key_of
 from processes import wait_for
-from roots import PREAMBLE, get, hit, named_by_manifests, names_in, same
+from roots import PREAMBLE, get, hit, named_by_manifests, names_in, payload, rows, same
 
 import tensorcache
 from tensorcache import disk
@@ -37,6 +39,40 @@ def test_an_entry_that_goes_while_it_is_opened_is_a_miss(nurse, root):
             cache.remove(key)
 
         assert reader.exit_code == 0
+
+
+class Meddling(disk.Memory):
+    """Remembers nothing; whenever it is asked about a piece, the entry of `key` is replaced."""
+
+    def __init__(self, cache, key, times):
+        super().__init__(cache._root, write=False)
+        self._cache, self._key, self._times = cache, key, times
+
+    def get(self, path):
+        if self._times and not path.startswith("entries"):
+            self._times -= 1
+            self._cache.put(self._key, two_shards(2 + self._times))
+
+
+def two_shards(n):
+    return {"a": torch.full((3,), float(n)), "b": torch.full((5,), float(n))}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_entry_that_is_replaced_while_it_is_opened_is_a_hit_or_a_miss(times, root):
+    with tensorcache.open(root) as cache:
+        key = cache.put(key_of(cache, 9), two_shards(1)).key
+        memory = Meddling(cache, key, times)
+        error = held = None
+        try:
+            held = disk.hold(cache._root, key.digest, memory, "once")
+        except tensorcache.EntryCorrupt as found:
+            error = found
+
+        assert memory._times == 0
+        assert error is None
+        assert (held is None) == (times == 2)  # it is opened by name once more, and no oftener
+        assert times == 2 or held.manifest == disk.read_manifest(cache._root, key.digest)
 
 
 def test_what_goes_while_a_build_is_sealed_is_published_with_it(nurse, root):
@@ -69,6 +105,17 @@ def test_a_lease_that_goes_while_it_is_asked_for_is_asked_for_anew(nurse, root):
     lease.release()
 
     assert asker.end() == 0
+
+
+def test_who_takes_a_lease_that_another_has_done_with_has_its_result(nurse, root):
+    look = "assert get(tensorcache.open(ROOT), 3).hit"
+    with tensorcache.open(root) as cache:
+        manifest = disk.manifest_path(cache._root, key_of(cache, 3).digest)
+        with nurse.frozen_at(child(root, look), "openat", 1, "-P", manifest) as late:  # it missed
+            assert not get(cache, 3).hit
+
+        assert late.exit_code == 0
+        assert rows(root, "SELECT count(*) FROM event WHERE kind = 'build'") == [(3,)]
 
 
 def open_in(pid):
@@ -109,3 +156,48 @@ def test_a_forked_child_that_lets_go_of_an_entry_lets_nobody_take_it(root):
 
         assert gone == {key_of(cache, 2).digest}
         same(entry, 1)
+
+
+def test_a_program_that_a_builder_starts_has_none_of_our_files(root):
+    told = []
+
+    def build():
+        listing = ["ls", "-l", "/proc/self/fd"]
+        told.append(subprocess.run(listing, close_fds=False, capture_output=True, text=True))  # noqa: PLW1510
+        return payload(3)
+
+    with tensorcache.open(root) as cache:
+        entry = hit(cache, 1)
+        cache.get_or_build({"n": 3}, build, version="1", namespace="t.laws")
+        same(entry, 1)
+    if not told[0].stdout:
+        pytest.skip("there is no /proc here")
+
+    assert str(root) not in told[0].stdout
+
+
+def test_an_index_that_is_made_anew_is_whole_when_it_gets_its_name(nurse, root):
+    path = root / "index.sqlite"
+    before = path.stat().st_ino
+    make = child(root, "tensorcache.open(ROOT).reindex()")
+    with nurse.frozen_at(make, "rename", 1) as maker:
+        is_new = path.stat().st_ino != before
+        found = rows(root, "SELECT count(*) FROM entry")
+
+    assert maker.exit_code == 0
+    assert is_new
+    assert found == [(2,)]
+
+
+@pytest.mark.slow
+def test_an_index_that_could_not_be_read_once_is_not_set_aside(nurse, root):
+    path = root / "index.sqlite"
+    before = path.stat().st_ino
+    evict = child(root, "tensorcache.open(ROOT).vacuum()")
+    for count in range(1, 7):
+        inject = f"inject=pread64:error=EIO:when={count}"
+        nurse.trace(evict, "-P", str(path), "-e", "trace=pread64", "-e", inject)
+        assert "(INJECTED)" in nurse.said()
+
+        assert path.stat().st_ino == before
+        assert names_in(root, "quarantine") == set()

@@ -1,6 +1,6 @@
 """Seeded bugs: each breaks one promise, and a test of that promise must die of it.
 
-    python tests/mutants/run.py [NAME … | --turn N]        (`make mutants`: all of them)
+    python tests/mutants/run.py [NAME … | --turn N] [--jobs N]     (`make mutants`: all of them)
 
 A mutant is `tests/mutants/NAME.patch`: a patch against the tree as it is, which begins with
 
@@ -8,8 +8,8 @@ A mutant is `tests/mutants/NAME.patch`: a patch against the tree as it is, which
     # killed by: tests/test_x.py::test_y[param]    (and a line for each that is to run too)
 
 The tree's tracked files are copied, patched, and the named tests run on the copy. A mutant is
-killed if they fail by an assertion; that one fails because a name or an import is wrong, or that
-they cannot be collected, is a fault of the patch, and so is one that does not apply any more.
+killed if one of them fails by an assertion. That they fail otherwise, by a wrong name or because
+they cannot be collected, may be a fault of the patch, and one that does not apply any more is one.
 Without the patch they must pass, or their failing says nothing.
 """
 
@@ -17,23 +17,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 REPO = Path(__file__).parents[2]
 MUTANTS = Path(__file__).parent
 AT_A_TIME = 3  # by turn
-_OURS_TO_MEND = re.compile(
-    r" - (?:\w+\.)*(NameError|ImportError|ModuleNotFoundError|SyntaxError|IndentationError"
-    r"|AttributeError|UnboundLocalError)\b"
-)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) .*? - (.*)$", re.MULTILINE)
+_BY_ASSERTION = re.compile(r"assert |AssertionError|Failed: DID NOT RAISE|Failed: Regex")
+T = TypeVar("T")
 
 
 class Mutant(NamedTuple):
@@ -108,13 +109,13 @@ def judge(mutant: Mutant, copy: Path) -> Verdict:
     finally:
         apply(mutant, copy, "--reverse")
     seconds = time.monotonic() - began
-    named = _OURS_TO_MEND.search(said)
-    if code == 1 and not named:
-        return Verdict("", seconds)
     if code == 0:
         skipped = " skipped" in said and " passed" not in said
         return Verdict("its tests are skipped here" if skipped else "it SURVIVED", seconds)
-    why = f"its tests fail by {named[1]}" if named else f"pytest ended with {code}"
+    failed = _FAILED.findall(said)
+    if code == 1 and any(map(_BY_ASSERTION.match, failed)):
+        return Verdict("", seconds)
+    why = f"its tests fail by {failed[0]}" if failed else f"pytest ended with {code}"
     return Verdict(f"{why}:\n{said[-2000:]}", seconds)
 
 
@@ -131,10 +132,11 @@ def apply(mutant: Mutant, copy: Path, *options: str) -> str:
 
 def run_tests(tests: Iterable[str], copy: Path) -> tuple[int, str]:
     """Pytest's exit code, and what it said, with the copy's library and nothing of another run."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-rf", "--tb=short", "-p", "no:xdist"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-rfE", "--tb=short", "-p", "no:xdist"]
     command += ["-p", "no:cacheprovider", "--timeout=120", *tests]
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
     environment = kept | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["COLUMNS"] = "1000"  # else pytest cuts off by what a test failed
     for name in ("SOAK_HOURS", "FAULTS_FIGURES"):
         environment.pop(name, None)
     done = subprocess.run(
@@ -154,16 +156,27 @@ def _chosen(names: Sequence[str], turn: int | None) -> list[Mutant]:
     return [known[name] for name in names] if names else every
 
 
-def run(chosen: Sequence[Mutant]) -> Iterator[str]:
-    """Judge them one by one; the names of those that live."""
-    with tempfile.TemporaryDirectory() as directory:
-        copy = tree(Path(directory))
-        code, said = run_tests(sorted({test for m in chosen for test in m.killers}), copy)
-        if code != 0:
-            print(f"without any patch pytest ends with {code}:\n{said[-3000:]}")
-            yield "none"
-        for mutant in chosen:
-            verdict = judge(mutant, copy)
+def run(chosen: Sequence[Mutant], jobs: int) -> Iterator[str]:
+    """Judge them, so many at once; the names of those that live."""
+    with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(jobs) as pool:
+        copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for job in range(jobs):
+            copies.put(tree(Path(directory, str(job))))
+
+        def on_a_copy(do: Callable[[Path], T]) -> T:
+            copy = copies.get()
+            try:
+                return do(copy)
+            finally:
+                copies.put(copy)
+
+        shares = _shares({test for mutant in chosen for test in mutant.killers}, jobs)
+        for code, said in pool.map(lambda s: on_a_copy(lambda copy: run_tests(s, copy)), shares):
+            if code != 0:
+                print(f"without any patch pytest ends with {code}:\n{said[-3000:]}", flush=True)
+                yield "none"
+        verdicts = pool.map(lambda mutant: on_a_copy(lambda copy: judge(mutant, copy)), chosen)
+        for mutant, verdict in zip(chosen, verdicts, strict=True):
             by = mutant.killers[0] + (" …" if len(mutant.killers) > 1 else "")
             if verdict.why:
                 print(f"LIVES   {mutant.name}  {verdict.why}  ({mutant.promise})", flush=True)
@@ -172,15 +185,32 @@ def run(chosen: Sequence[Mutant]) -> Iterator[str]:
                 print(f"killed  {mutant.name}  by {by}  {verdict.seconds:.1f} s", flush=True)
 
 
+def _shares(tests: Iterable[str], jobs: int) -> list[list[str]]:
+    """Tests for each job, those of one file together, for they share what they begin with."""
+    shares: list[list[str]] = [[] for _ in range(jobs)]
+    files: dict[str, list[str]] = {}
+    for test in sorted(tests):
+        files.setdefault(test.partition("::")[0], []).append(test)
+    for of_one in sorted(files.values(), key=len, reverse=True):
+        min(shares, key=len).extend(of_one)
+    return [share for share in shares if share]
+
+
 def main() -> int:
     """Say of each mutant whether it is killed; 1 if one lives."""
+    sys.path.append(str(REPO / "tests"))
+    from faults.scale import reached
+
     parser = argparse.ArgumentParser(description="Seeded bugs that tests must die of.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="all, if none is named")
     parser.add_argument("--turn", type=int, help=f"{AT_A_TIME} of them, others at each turn")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at once")
     options = parser.parse_args()
     chosen = _chosen(options.names, options.turn)
-    living = list(run(chosen))
+    living = list(run(chosen, options.jobs))
     print(f"{len(chosen)} mutants, {len(living)} live")
+    if not living:
+        reached("mutants", killed=len(chosen))
     return 1 if living else 0
 
 
