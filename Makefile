@@ -10,7 +10,7 @@ raw := data/raw
 db := data/processed/league.sqlite
 cache := data/processed/batch_cache
 
-.PHONY: help venv run test soak mutants quick bench bench-quick lint format docs wheel clean
+.PHONY: help venv run test soak keys mutants quick bench bench-quick lint format docs wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -30,8 +30,11 @@ run: venv ## league -> database -> two trials of script 3 -> what the cache hold
 test: lint ## lint, then every test, file by file on two cores
 	$(python) -m pytest -n 2 --dist loadfile
 
-soak: venv ## every fault test in full, every mutant, a million random keys (an hour)
+soak: venv ## every fault test in full, and every seeded bug (an hour)
 	$(python) tests/soak.py
+
+keys: venv ## a million random inputs: no two share a key (15 minutes)
+	$(python) tests/soak_keys.py
 
 mutants: venv ## every seeded bug must be found by the test that it names (5 minutes)
 	$(python) tests/mutants/run.py --jobs 2

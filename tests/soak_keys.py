@@ -1,6 +1,6 @@
 """Keys of random inputs: two trees share a key if and only if they are the same value.
 
-    python tests/soak_keys.py [--trees 1000000] [--seed 1]        (`make soak`)
+    python tests/soak_keys.py [--trees 1000000] [--seed 1]        (`make keys`)
 
 Trees are made of few words and numbers, so that values that are nearly the same meet often. Each
 is keyed three times: as it is, with all that must not count changed, and with one value in it

@@ -1,6 +1,6 @@
 """No two values share a key, and equal values always do: random trees, and hypothesis's.
 
-`make soak` takes a million trees; this takes 20,000.
+`make keys` takes a million trees; this takes 20,000.
 """
 
 from __future__ import annotations
