@@ -33,6 +33,7 @@ def described(folder, *, quick):
     return {
         "command": "make bench-quick" if quick else "make bench",
         "quick": quick,
+        "sums_before": True,  # see fresh.py
         "day": time.strftime("%Y-%m-%d", time.gmtime()),
         "commit": commit(),
         "cpu": f"{len(os.sched_getaffinity(0))} cores, {cpu()}",

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from statistics import median
 
-from peers import RAM
+from peers import RAM, TORCH
 from ratios import absolute, ours_in, pairs, row_of, rows_of, shown
 from targets import TARGETS
 
@@ -43,11 +43,9 @@ How to read it:
   open is a hit of `get_or_build` and every section opened, digests of manifests checked.
 - *put* is durable for all: written, and each file and directory synced, by a process that has
   written a small payload before. tensorcache's includes key, digests, manifest and index.
-- There are five rounds, of loads of 100 batches fifteen and of 3,000 nine. Of what takes a peer
-  more than 5 s there are two loads and one put (`torch` always has five), at 100,000 batches one of
-  each; a put without a ratio was made once, alone. What torch sets up at the first sum of a process
-  is done before. `torch.load` here trusts the file (`weights_only=False`): as it comes it takes
-  longer, and is shown where it is short.
+{rounds}
+- `torch.load` here trusts the file (`weights_only=False`): as it comes it takes longer, and is shown
+  where it is short.
 - The files are read once right before they are loaded. *Cold*: they are put out of this machine's
   page cache instead, in two rounds. A host below may still hold them: these figures are soft.
 - What every peer loads was compared with the payload once before, tensor by tensor, list by list
@@ -71,7 +69,7 @@ QUICK = (
 
 def text(results):
     """The page."""
-    parts = [introduction(results["run"]), targets_table(results)]
+    parts = [introduction(results), targets_table(results)]
     parts += ["## How it grows\n\n![open and full against the number of batches](performance.svg)"]
     for payload in TITLES:
         if rows_of(results, payload=payload):
@@ -80,7 +78,9 @@ def text(results):
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def introduction(run):
+def introduction(results):
+    """What was run where, and how to read it."""
+    run = results["run"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     where = WHERE.format(
         **run | {"versions": versions},
@@ -88,7 +88,25 @@ def introduction(run):
         gb=run["memory_bytes"] / 1e9,
     )
     label = QUICK if run["quick"] else ""
-    return INTRODUCTION.format(where=textwrap.fill(where, 100), label=label)
+    rounds = textwrap.fill(rounds_said(results), 100, initial_indent="- ", subsequent_indent="  ")
+    return INTRODUCTION.format(where=textwrap.fill(where, 100), label=label, rounds=rounds)
+
+
+def rounds_said(results):
+    """How often what was done."""
+    loads = [
+        f"{len(row['peer_seconds']['full'])} of {TITLES[row['payload']]}"
+        for row in rows_of(results, what="load", peer=TORCH.name)
+        if "peer_seconds" in row
+    ]
+    said = (
+        f"Rounds of loads: {', '.join(loads)}. Of what takes a peer more than 5 s there are two "
+        f"loads and one put (`torch` has all), at 100,000 batches one of each; a put without a "
+        f"ratio was made once, alone."
+    )
+    if results["run"].get("sums_before"):
+        said += " What torch sets up at the first sum of a process is done before it is timed."
+    return said
 
 
 def targets_table(results):

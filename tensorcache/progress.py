@@ -58,6 +58,7 @@ class _Shown:
 
     def end(self) -> None:
         if self._bar is not None:
+            self._safely(self._draw)  # how far it came, whenever it was drawn last
             self._safely(self._bar.stop)
 
     def _draw(self) -> None:
