@@ -44,8 +44,8 @@ How to read it:
 - *put* is durable for all: written, and each file and directory synced, by a process that has
   written a small payload before. tensorcache's includes key, digests, manifest and index.
 {rounds}
-- `torch.load` here trusts the file (`weights_only=False`): as it comes it takes longer, and is shown
-  where it is short.
+- `torch.load` here trusts the file (`weights_only=False`): as it comes it takes longer, and is
+  shown where it is short.
 - The files are read once right before they are loaded. *Cold*: they are put out of this machine's
   page cache instead, in two rounds. A host below may still hold them: these figures are soft.
 - What every peer loads was compared with the payload once before, tensor by tensor, list by list

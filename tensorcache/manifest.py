@@ -21,6 +21,7 @@ from tensorcache.tree import pack, unpack
 
 MANIFEST_FORMAT = 1
 MAX_MANIFEST_BYTES = 64 << 20
+AHEAD_SECONDS = 86_400.0  # what clocks of good will may differ by
 _DIGEST_BYTES = 32
 
 

@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorcache import disk
-from tensorcache.manifest import Piece
+from tensorcache.manifest import AHEAD_SECONDS, Piece
 
 if TYPE_CHECKING:  # the index costs 0.2 s of import, and nothing of it is called here
     from tensorcache.index import Holding, Holdings, Index
 
 QUARANTINE_SECONDS = 7 * 86_400.0
-AHEAD_SECONDS = 86_400.0  # what clocks of good will may differ by
 
 
 class Victim(NamedTuple):
@@ -78,8 +77,7 @@ def plan(
         if within and not reasons[holding.key]:
             break
         why = reasons[holding.key] or (
-            f"over the limit of {_size(max_bytes or 0)}, "
-            f"least recently used ({_span(now - touched_at(holding, now))} ago)"
+            f"over the limit of {_size(max_bytes or 0)}, least recently used ({_ago(holding, now)})"
         )
         frees_bytes = listing.entries[holding.key] + _released(holding, holders, listing)
         held_bytes -= frees_bytes
@@ -171,12 +169,17 @@ def _orphans(live: list[Holding], listing: disk.Listing) -> Iterator[tuple[str, 
             yield kind, Piece(digest, size_bytes)
 
 
+def _ago(holding: Holding, now: float) -> str:
+    touched = touched_at(holding, now)
+    return f"{_span(now - touched)} ago" if touched else "its clock was ahead of ours"
+
+
 def _span(seconds: float) -> str:
     """`3 hours`: the largest unit of which there are at least two, or seconds."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
+    return "1 second" if round(seconds) == 1 else f"{seconds:.0f} seconds"
 
 
 def _size(size_bytes: int) -> str:

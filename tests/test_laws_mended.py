@@ -54,7 +54,7 @@ def test_an_entry_whose_rows_are_behind_keeps_its_shards_when_the_index_cannot_b
 ):
     refreshed_but_rows_are_behind(cache, root)
     mine = shards(root)
-    index = cache._index
+    index = cache._questions.index
     plan_listing = disk.listing(disk.Root(root))
 
     from tensorcache import rows, vacuum

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tensorcache.cache.memoize import Memoized, Sources
     from tensorcache.explain import Alike, Diff, Explanation
-    from tensorcache.index import Index, Table
+    from tensorcache.index import Table
     from tensorcache.vacuum import VacuumPlan
 
 P = ParamSpec("P")
@@ -52,10 +52,6 @@ class Cache:
     @property
     def _builds(self) -> Builds:
         return self._switch.builds
-
-    @property
-    def _index(self) -> Index:
-        return self._questions.index
 
     def __repr__(self) -> str:
         return f"Cache({self.root!r}, mode={self.mode!r})"

@@ -17,6 +17,7 @@ from tensorcache.errors import LeaseTimeout
 from tensorcache.key import Key
 
 POLL_SECONDS = 0.05  # between two tries
+TELLING_SECONDS = 0.25  # a wait that is shorter is over before anybody reads of it
 LOOK_SECONDS = 0.01  # between two looks for a manifest, which cost next to nothing
 _log = logging.getLogger("tensorcache")
 
@@ -72,7 +73,8 @@ class Wait:
         self._turns = 0
         self._builder: Builder | None = None  # the last one that was seen alive
         self._dead: Builder | None = None  # whose note it is that another has not yet replaced
-        self._said: Builder | None = None
+        self._said: Builder | None = None  # of whom something was told
+        self._told = False
         self._usually: str | None = None
 
     @property
@@ -106,10 +108,15 @@ class Wait:
                 f"{self._patience_seconds:g} s, by {self._who}{self._lasting}: wait longer, or end "
                 f"that process"
             )
-        if self._turns == 2 or (self._turns > 2 and self._said is not self._builder):
-            self._say(f"is being built by {self._who}{self._lasting}")
-            self._said = self._builder
+        if self.seconds >= TELLING_SECONDS and (self._said is not self._builder or not self._told):
+            self._tell()
         self._pause()
+
+    def _tell(self) -> None:
+        self._told, self._said = True, self._builder
+        # What is usual costs an import and a question: not where nobody reads it.
+        if _log.isEnabledFor(logging.INFO):
+            self._say(f"is being built by {self._who}{self._lasting}")
 
     def _pause(self) -> None:
         """Until it is time for another try, or the manifest is another."""

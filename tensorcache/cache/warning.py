@@ -26,9 +26,12 @@ class Warnings:
         """Warn of it, unless it was said before; as info where this call has a warning already."""
         if message in self._said:
             return
-        self._said.add(message)
         call = _call.get()
-        _log.log(logging.INFO if call else logging.WARNING, "%s", message)
+        if call:
+            _log.info("%s", message)
+            return  # another call, in which it comes first, may warn of it
+        self._said.add(message)
+        _log.warning("%s", message)
         if call is not None:
             call.append(message)
 

@@ -134,8 +134,7 @@ def prepare(root: Root, *, write: bool) -> None:
             raise NotACache(f"{root.path!r} is no directory: choose another place for the cache")
         if not write:
             raise NotACache(f"no cache at {root.path!r}: check the path, or build something first")
-        os.makedirs(os.path.dirname(os.path.abspath(root.path)), exist_ok=True)
-        _mkdir(root.path, 0o2770 if root.group else 0o700)
+        _make(root)
     if danger := next(dangers(root, write=write), None):
         raise UnsafeCache(": ".join(danger))
     version = format_of(root)
@@ -167,6 +166,22 @@ def format_of(root: Root) -> int | None:
             f"{root.join(MARKER)!r} tells no format: if this is a cache, write "
             f'{{"format": {ROOT_FORMAT}}} into it'
         ) from error
+
+
+def _make(root: Root) -> None:
+    """Make the directory, and durable each that it took: else a power cut takes the whole cache."""
+    above = os.path.dirname(os.path.abspath(root.path))
+    there = above
+    while not os.path.isdir(there):
+        there = os.path.dirname(there)
+    os.makedirs(above, exist_ok=True)
+    _mkdir(root.path, 0o2770 if root.group else 0o700)
+    while True:
+        with contextlib.suppress(PermissionError):  # one that we may pass, and not read
+            sync_directory(above)
+        if above == there:
+            return
+        above = os.path.dirname(above)
 
 
 def _is_directory(path: str) -> bool:
@@ -203,6 +218,11 @@ def _refuse_foreign(root: Root) -> None:
     foreign = [name for name in os.listdir(root.path) if not _is_ours(name)]
     # What has a marker by now was begun, and perhaps used, since we looked for one.
     if foreign and not os.path.exists(root.join(MARKER)):
+        if os.path.isdir(root.join("entries")):
+            raise NotACache(
+                f"{root.path!r} has entries and no {MARKER}: if this is a cache, write "
+                f'{{"format": {ROOT_FORMAT}}} into it'
+            )
         raise NotACache(
             f"{root.path!r} is no cache and has {len(foreign)} other files "
             f"({min(foreign)!r:.60}, …): choose an empty directory"

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from tensorcache import schema
+from tensorcache.manifest import AHEAD_SECONDS
 
 USED = frozenset({"hit", "wait"})  # kinds of event that count as a use of their entry
-AHEAD_SECONDS = 86_400.0  # what clocks of good will may differ by
 MOST_EVENTS = 100_000  # the newest stay: by their order, for a clock may jump
 _COLUMNS = ("at", "kind", "key", "seconds", "bytes", "journal")
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999

@@ -381,11 +381,11 @@ def test_what_is_whole_by_now_is_not_moved(cache, root):
     path = shared_piece(root, "shards")
     data = path.read_bytes()
     flip(path)
-    faults = verify.faults_of(cache._root, cache._index, deep=True, forget=True)
+    faults = verify.faults_of(cache._root, cache._questions.index, deep=True, forget=True)
     path.unlink()
     path.write_bytes(data)
 
-    assert {fault.done for fault in repair.mend(cache._root, cache._index, faults)} == {
+    assert {fault.done for fault in repair.mend(cache._root, cache._questions.index, faults)} == {
         "found whole by now"
     }
     assert quarantined(root) == []
