@@ -148,6 +148,7 @@ def end(way, root, mark):
     """Build in one way; the exit code says how that ended, and that nothing is held."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has us ignore it
 
     def build():
         Path(mark).touch()
@@ -166,6 +167,7 @@ def end(way, root, mark):
 
 
 def end_in_a_thread(*args):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     thread = threading.Thread(target=end, args=args)
     thread.start()
     thread.join()
