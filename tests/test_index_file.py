@@ -276,10 +276,15 @@ def test_a_writer_waits_before_it_reads(index, path):
     commit = threading.Timer(0.2, other.execute, ("COMMIT",))
     commit.start()
 
-    index.add([entry_rows({"n": 1}, A)])
-
+    failed = None
+    try:
+        index.add([entry_rows({"n": 1}, A)])
+    except LeaseTimeout as error:
+        failed = error
     commit.join()
     other.close()
+
+    assert failed is None
     assert count(index, "entry") == 1
 
 

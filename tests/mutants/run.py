@@ -142,7 +142,7 @@ def run_tests(tests: Iterable[str], copy: Path) -> tuple[int, str]:
     done = subprocess.run(
         command, cwd=copy, env=environment, capture_output=True, text=True, check=False
     )
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, re.sub(r"([=!_])\1{9,}", r"\1", done.stdout + done.stderr)
 
 
 def _chosen(names: Sequence[str], turn: int | None) -> list[Mutant]:
