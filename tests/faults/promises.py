@@ -134,6 +134,11 @@ PROMISES = {
 }
 
 
+def last_results() -> dict[str, Any] | None:
+    """Of the last whole run; None before the first."""
+    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else None
+
+
 def summed(lines: Iterable[str]) -> dict[str, dict[str, float]]:
     """The figures of every promise, from the lines of `scale.reached`."""
     figures: dict[str, dict[str, float]] = {}
@@ -146,30 +151,32 @@ def summed(lines: Iterable[str]) -> dict[str, dict[str, float]]:
     return figures
 
 
-def table(results: dict[str, Any]) -> str:
+def table(results: dict[str, Any] | None) -> str:
     """Promises, what they rest on and what was reached, as a Markdown table.
 
     Raises:
         KeyError: a promise has no figures, or figures have no promise.
     """
-    figures = results["figures"]
+    lines = [f"{_run(results)}\n", "| promise | it rests on | reached |", "| --- | --- | --- |"]
+    figures = results["figures"] if results else {key: {} for key in PROMISES}
     if unknown := figures.keys() ^ PROMISES.keys():
         raise KeyError(f"promises without figures, or figures without a promise: {unknown}")
-    faults, sample = results["faults"], results["sample"]
-    lines = [
-        (
-            f"The last whole run, of commit {results['commit']} on {results['machine']}: "
-            f"{results['minutes']} minutes with SOAK_HOURS={results['hours']:g}; "
-            f"{faults['passed']} tests passed, none failed, {faults['skipped']} were skipped. "
-            f"The sample within `make test` took {sample['minutes']} minutes.\n"
-        ),
-        "| promise | it rests on | reached |",
-        "| --- | --- | --- |",
-    ]
     for name, promise in PROMISES.items():
         reached = ", ".join(_said(*figure) for figure in figures[name].items())
         lines.append(f"| **{name}**: {promise.words} | {promise.rests_on} | {reached} |")
     return "\n".join(lines) + "\n"
+
+
+def _run(results: dict[str, Any] | None) -> str:
+    if results is None:
+        return "No whole run has been made since the last of these tests was written."
+    faults, sample = results["faults"], results["sample"]
+    return (
+        f"The last whole run, of commit {results['commit']} on {results['machine']}: "
+        f"{results['minutes']} minutes with SOAK_HOURS={results['hours']:g}; "
+        f"{faults['passed']} tests passed, none failed, {faults['skipped']} were skipped. "
+        f"The sample within `make test` took {sample['minutes']} minutes."
+    )
 
 
 def _said(name: str, figure: float) -> str:
