@@ -209,10 +209,10 @@ def _remedy(value: Any) -> str:
     return "use None, bool, int, float, str, bytes, list, dict, set, date, datetime or Decimal"
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(
-        value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False
-    )
+# json.dumps with these options, made once.
+_dumps = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False
+).encode
 
 
 def _refuse(path: str, what: str, remedy: str) -> NoReturn:

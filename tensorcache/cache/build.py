@@ -310,7 +310,7 @@ def identify(
     Raises:
         UnkeyableValue, SourceMissing: one of them is none, or cannot be told at all.
     """
-    if not isinstance(sources, Mapping):
+    if type(sources) is not dict and not isinstance(sources, Mapping):
         raise UnkeyableValue(
             f"sources: {sources!r:.60} is no mapping: name them, sources={{'db': database(path)}}"
         )
