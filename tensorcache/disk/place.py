@@ -184,8 +184,13 @@ def begin_again(root: Root) -> None:
         NotACache, UnsafeCache: something else is there by now.
         OSError: it cannot be begun.
     """
-    if not os.path.exists(root.join(MARKER)) and os.path.isdir(root.path):
+    if not is_begun(root) and os.path.isdir(root.path):
         prepare(root, write=True)
+
+
+def is_begun(root: Root) -> bool:
+    """Whether its marker is there."""
+    return os.path.exists(root.join(MARKER))
 
 
 def _begin(root: Root) -> None:
@@ -193,7 +198,7 @@ def _begin(root: Root) -> None:
 
     _refuse_foreign(root)
     with flocked(root):
-        if not os.path.exists(root.join(MARKER)):
+        if not is_begun(root):
             write_aside(root, root.join("CACHEDIR.TAG"), _TAG)
             marker = json.dumps({"format": ROOT_FORMAT}).encode() + b"\n"
             write_aside(root, root.join(MARKER), marker)
@@ -202,7 +207,7 @@ def _begin(root: Root) -> None:
 def _refuse_foreign(root: Root) -> None:
     foreign = [name for name in os.listdir(root.path) if not _is_ours(name)]
     # What has a marker by now was begun, and perhaps used, since we looked for one.
-    if foreign and not os.path.exists(root.join(MARKER)):
+    if foreign and not is_begun(root):
         raise NotACache(
             f"{root.path!r} is no cache and has {len(foreign)} other files "
             f"({min(foreign)!r:.60}, …): choose an empty directory"
@@ -346,7 +351,7 @@ def ensure_directory(root: Root, *names: str, sync: bool = True) -> str:
         parent, path = path, os.path.join(path, name)
         refuse_link(path)
         if not os.path.isdir(path):
-            if parent == root.path and not os.path.exists(root.join(MARKER)):
+            if parent == root.path and not is_begun(root):
                 raise FileNotFoundError(errno.ENOENT, "the cache was emptied or removed", parent)
             _mkdir(path, 0o2770 if root.group else None)
             if sync:
