@@ -42,7 +42,6 @@ class Upkeep:
         with self._switch.writing(), disk.locked(self._root):
             digest = str(self._questions.named(key))
             self._check_there(digest)  # and nobody removes it meanwhile
-            rows.bring_up(self._root, self._questions.index)
             rows.pin(self._root, self._questions.index, digest, note)
 
     def _check_there(self, digest: str) -> None:

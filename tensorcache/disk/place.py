@@ -20,6 +20,7 @@ ROOT_FORMAT = 1
 MARKER = "tensorcache.json"
 TEMPORARY = ".tensorcache-"  # the beginning of temporary names
 MIN_PREFIX = 6
+DIGEST_BYTES = 32  # what a manifest ends with, in every format
 _DIGEST = re.compile("[0-9a-f]{64}")
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache of tensorcache; backup programs may leave it out.
@@ -56,6 +57,17 @@ def manifest_path(root: Root, key: str) -> str:
         EntryCorrupt: it is no key, and could lead anywhere.
     """
     return root.join("entries", key[:2], f"{_checked(key)}.msgpack")
+
+
+def generation_of(root: Root, key: str) -> str:
+    """The digest that the manifest of a key ends with, whatever comes before it.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    with open_regular(manifest_path(root, key)) as number:
+        end = os.fstat(number).st_size
+        return os.pread(number, DIGEST_BYTES, max(0, end - DIGEST_BYTES)).hex()
 
 
 def piece_path(root: Root, kind: str, digest: str) -> str:
