@@ -1,14 +1,18 @@
-"""An index that is older than it knows, or broken where only a removal looks, costs no entry."""
+"""An index that is older than it knows, broken where only a removal looks, or cannot be read."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import as_one_whom_modes_bind, ran
 from roots import named_by_manifests, names_in, rows
 
 import tensorcache
@@ -138,3 +142,44 @@ def test_a_broken_page_that_a_pin_meets_keeps_nobody_from_it(note, cache, root):
 
     assert rows(root, "SELECT pinned FROM entry") == [(note,)]
     assert cache.verify(deep=True) == []
+
+
+# --- it cannot be read, which is no evidence of rot ---
+
+REPAIR = """
+import sys, tensorcache
+print(*tensorcache.open(sys.argv[1]).verify(repair=True), sep="\\n")
+"""
+
+
+def test_repair_leaves_an_index_that_it_may_not_read_as_it_is(cache, root):
+    ask(cache, 1, 1)
+    for _ in range(5):
+        assert is_there(cache, 1, 1)
+    assert list(cache.entries()["uses"]) == [5]
+    index = Path(root, "index.sqlite")
+    os.chmod(index, 0)
+    inode = os.stat(index).st_ino
+    done = ran(*as_one_whom_modes_bind(sys.executable, "-c", REPAIR, root))
+    os.chmod(index, 0o644)
+
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert "check its permissions" in line
+    assert line.endswith("; left as it is")
+    assert names_in(root, "quarantine") == set()
+    assert os.stat(index).st_ino == inode
+    assert list(cache.entries()["uses"]) == [5]
+
+
+def test_repair_leaves_an_index_that_another_has_locked_as_it_is(cache, root):
+    ask(cache, 1, 1)
+    inode = os.stat(Path(root, "index.sqlite")).st_ino
+    with contextlib.closing(sqlite3.connect(Path(root, "index.sqlite"))) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        (line,) = cache.verify(repair=True)
+
+    assert "is locked" in line
+    assert line.endswith("; left as it is")
+    assert os.stat(Path(root, "index.sqlite")).st_ino == inode
+    assert names_in(root, "quarantine") == set()
