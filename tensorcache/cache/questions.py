@@ -17,7 +17,13 @@ from tensorcache import disk
 from tensorcache.cache.build import Asked
 from tensorcache.cache.switch import Switch
 from tensorcache.entry import Pieces
-from tensorcache.errors import EntryCorrupt, EntryMissing, TensorCacheError, UnkeyableValue
+from tensorcache.errors import (
+    EntryCorrupt,
+    EntryMissing,
+    LeaseTimeout,
+    TensorCacheError,
+    UnkeyableValue,
+)
 from tensorcache.key import Key, NoKeyNow, canonical, check_namespace
 from tensorcache.manifest import Manifest
 
@@ -28,7 +34,8 @@ if TYPE_CHECKING:
     from tensorcache.index import Index, Table
 
 QUESTION_SECONDS = 2.0  # how long a question waits for a lock before it does without
-REASON_SECONDS = 0.5  # how long a miss waits for its reason
+HASTE_SECONDS = 0.5  # how long a miss waits for its reason, and then for its limit
+NO_SECONDS = 0.01  # for an index that was locked just now
 REMEMBERED = 16  # keys that were asked for last, of which the parts of sources are known
 _log = logging.getLogger("tensorcache")
 T = TypeVar("T")
@@ -51,6 +58,11 @@ class Questions:
     def brief_index(self) -> Index:
         """The index for whoever can do without: another who has it locked is not waited out."""
         return self._index(patience_seconds=QUESTION_SECONDS)
+
+    @property
+    def hasty_index(self) -> Index:
+        """The index for whoever publishes, and so has others wait."""
+        return self._index(patience_seconds=HASTE_SECONDS)
 
     def _index(self, **patience: float) -> Index:
         from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
@@ -122,10 +134,14 @@ class Questions:
 
     def why(self, key: Key) -> str:
         """Why there is no entry of a key, in one line; "" where that cannot be told."""
-        index = self._index(patience_seconds=REASON_SECONDS)
+        index = self.hasty_index
         # In silence: what is wrong here fails the publication too, which says so.
-        with contextlib.suppress(OSError, TensorCacheError):
-            self.bring_up(index)
+        try:
+            self.bring_up(index, HASTE_SECONDS)
+        except LeaseTimeout:  # of the root or the index: it has been waited for
+            index = self._index(patience_seconds=NO_SECONDS)
+        except (OSError, TensorCacheError) as error:
+            _log.debug("the reason of %s is told from what was known: %s", key.short, error)
         try:
             return str(self._explained(key, index))
         except Exception as error:  # noqa: BLE001 - a reason is never a reason to fail
@@ -184,12 +200,14 @@ class Questions:
             self._switch.builds.warn(missed)
         return found
 
-    def bring_up(self, index: Index | None = None) -> None:
+    def bring_up(
+        self, index: Index | None = None, patience_seconds: float = QUESTION_SECONDS
+    ) -> None:
         """Make the index or bring it up to date, and take in what is due, where that may be."""
         from tensorcache import rows  # the index: a hit needs none
 
         if self._switch.writes:
-            with disk.locked(self._root, QUESTION_SECONDS):
+            with disk.locked(self._root, patience_seconds):
                 rows.bring_up(self._root, index or self.index)
 
 

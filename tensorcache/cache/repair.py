@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tensorcache import disk, rows
 from tensorcache.errors import EntryCorrupt, TensorCacheError
-from tensorcache.index import Index
+from tensorcache.index import Index, IndexCorrupt
 
 if TYPE_CHECKING:
     from tensorcache.cache.verify import Fault
@@ -39,9 +39,7 @@ def mend(root: disk.Root, index: Index, faults: Sequence[Fault]) -> list[Fault]:
         else:
             told.append(fault)
     about = _mend_index(root, index, faults)
-    return [
-        fault._replace(done=about) if fault.of in ("rows", "index") else fault for fault in told
-    ]
+    return [fault._replace(done=about.get(fault.of, fault.done)) for fault in told]
 
 
 def _moved(root: disk.Root, fault: Fault) -> str:
@@ -61,15 +59,30 @@ def _moved(root: disk.Root, fault: Fault) -> str:
     return "found whole by now" if there else ""
 
 
-def _mend_index(root: disk.Root, index: Index, faults: Sequence[Fault]) -> str:
-    """What was done about the index: made anew where it is broken itself, else brought in step."""
+def _mend_index(root: disk.Root, index: Index, faults: Sequence[Fault]) -> dict[str, str]:
+    """What was done about the index, by what a fault is of.
+
+    It is made anew where it is broken itself, else brought in step. That it cannot be read, by us
+    or now, is no evidence of rot.
+    """
+    done = {"unread": "left as it is"}
     try:
         with disk.locked(root):
             if any(fault.of == "index" for fault in faults):
-                rows.reindex(root, index)
-                return "the index is made anew"
+                if _is_broken(index):
+                    rows.reindex(root, index)
+                    return {**done, **dict.fromkeys(("index", "rows"), "the index is made anew")}
+                done["index"] = "found whole by now"
             rows.reconcile(root, index)  # first, for it takes in the notes that come of moving
             rows.follow(root, index, {fault.key for fault in faults if fault.of == "rows"})
-            return "its rows are written anew"
+            return {**done, "rows": "its rows are written anew"}
     except (TensorCacheError, OSError) as error:
-        return f"left as it is: {error}"
+        return {**done, **dict.fromkeys(("index", "rows"), f"left as it is: {error}")}
+
+
+def _is_broken(index: Index) -> bool:
+    try:
+        index.generations(), index.holdings()  # which meet what no check does: a date that is none
+        return bool(index.check())
+    except IndexCorrupt:
+        return True

@@ -1,4 +1,8 @@
-"""Upkeep: what keeps a root whole and small. Nothing of it is needed by a hit or a build."""
+"""Upkeep: what keeps a root whole and small. Nothing of it is needed by a hit or a build.
+
+Rules of this room: whoever has the root lock keeps all who publish waiting, so an index that
+somebody else has locked is waited for briefly, but by what was asked for the index itself.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,8 @@ class Upkeep:
         with self._switch.writing(), disk.locked(self._root):
             for digest in digests:
                 self._check_there(digest)
-            rows.reconcile(self._root, self._questions.index)
-            rows.remove(self._root, self._questions.index, digests, spare_open=False)
+            rows.reconcile(self._root, self._questions.brief_index)
+            rows.remove(self._root, self._questions.brief_index, digests, spare_open=False)
 
     def set_pin(self, key: Key | str, note: str | None) -> None:
         """Pin an entry with a note, or unpin it (None)."""
@@ -42,8 +46,7 @@ class Upkeep:
         with self._switch.writing(), disk.locked(self._root):
             digest = str(self._questions.named(key))
             self._check_there(digest)  # and nobody removes it meanwhile
-            rows.bring_up(self._root, self._questions.index)
-            rows.pin(self._root, self._questions.index, digest, note)
+            rows.pin(self._root, self._questions.brief_index, digest, note)
 
     def _check_there(self, digest: str) -> None:
         if not os.path.lexists(disk.manifest_path(self._root, digest)):
@@ -54,13 +57,13 @@ class Upkeep:
         from tensorcache import vacuum  # the index: a hit needs none
 
         with self._switch.writing():
-            return vacuum.clean(self._root, self._questions.index, dry_run=dry_run, **limits)
+            return vacuum.clean(self._root, self._questions.brief_index, dry_run=dry_run, **limits)
 
     def keep_within(self, max_bytes: int) -> None:
         """What a publication does to keep the limit: it waits for no index that is locked."""
         from tensorcache import vacuum  # the index: a hit needs none
 
-        vacuum.clean(self._root, self._questions.brief_index, max_bytes=max_bytes)
+        vacuum.clean(self._root, self._questions.hasty_index, max_bytes=max_bytes)
 
     def verify(self, *, deep: bool, repair: bool) -> list[str]:
         """A line for each fault, and with `repair` what was done about it."""

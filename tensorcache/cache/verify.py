@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tensorcache import disk, rows
 from tensorcache.errors import CacheTooNew, LeaseTimeout, TensorCacheError
-from tensorcache.index import Holding, Index
+from tensorcache.index import Holding, Index, IndexCorrupt
 from tensorcache.manifest import Manifest, Piece, columns_of
 from tensorcache.progress import progress
 
@@ -28,7 +28,7 @@ class Fault(NamedTuple):
     """One thing that is wrong, as a line says it, and what was `done` about it.
 
     `key` and `piece` say of which entry, and of which of its pieces; `of` is "manifest", "piece",
-    "section", "folder", "rows" (of one entry) or "index".
+    "section", "folder", "rows" (of one entry), "index", or "unread" (the index, by us and now).
     """
 
     of: str
@@ -172,8 +172,9 @@ def _forget(root: disk.Root, faults: list[Fault]) -> None:
 def _index_faults(root: disk.Root, index: Index, keys: Collection[str]) -> list[Fault]:
     if not os.path.lexists(root.join("index.sqlite")):
         return []  # made from the manifests when it is next written or asked
-    faults = [Fault("index", line) for line in index.check()]
+    faults: list[Fault] = []
     try:
+        faults += [Fault("index", line) for line in index.check()]
         suspects = _apart(root, index, keys)
         if not suspects:
             return faults
@@ -184,7 +185,8 @@ def _index_faults(root: disk.Root, index: Index, keys: Collection[str]) -> list[
             return faults + list(_apart(root, index, suspects).values())
     except (TensorCacheError, OSError) as error:
         known = {fault.line for fault in faults}
-        return [*faults, *(Fault("index", line) for line in {str(error)} - known)]
+        of = "index" if isinstance(error, IndexCorrupt) else "unread"
+        return [*faults, *(Fault(of, line) for line in {str(error)} - known)]
 
 
 def _apart(root: disk.Root, index: Index, keys: Collection[str]) -> dict[str, Fault]:

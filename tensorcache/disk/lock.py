@@ -8,6 +8,7 @@ opens a descriptor of its own.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -24,6 +25,7 @@ from tensorcache.disk.place import (
     Root,
     begin_again,
     ensure_directory,
+    is_begun,
     let_group_write,
     read_file,
     refuse_links,
@@ -31,6 +33,7 @@ from tensorcache.disk.place import (
 from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
+MOST_BEGINNINGS = 3  # of a root that is emptied again and again while its lock is waited for
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0005, 0.01
 _forking = threading.RLock()  # a signal's handler may fork while its own thread has it
 
@@ -106,26 +109,38 @@ def locked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[N
         NotACache: another put something else in the place of the cache.
         OSError: the lock cannot be opened (read-only, full, gone).
     """
-    begin_again(root)
-    with flocked(root, patience_seconds):
-        refuse_links(root)
-        yield
+    end = time.monotonic() + patience_seconds
+    for _ in range(MOST_BEGINNINGS):
+        begin_again(root)
+        with flocked(root, max(0.0, end - time.monotonic())):
+            if is_begun(root):
+                refuse_links(root)
+                yield
+                return
+        # Emptied while we waited: it begins again, and its new lock is the one to hold.
+    raise FileNotFoundError(errno.ENOENT, "the cache was emptied or removed", root.path)
 
 
 @contextlib.contextmanager
 def flocked(root: Root, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Hold the lock of a root that may be yet to begin; else as `locked`."""
-    descriptor = open_locked(root.join("lock"), os.O_RDWR | os.O_CREAT, patience_seconds)
-    if descriptor is None:
-        raise LeaseTimeout(
-            f"{root.join('lock')!r} was held for {patience_seconds:.0f} s: "
-            f"is a process stopped? `fuser` names it"
-        )
-    try:
-        let_group_write(root, descriptor.number)
-        yield
-    finally:
-        descriptor.close()
+    path, end = root.join("lock"), time.monotonic() + patience_seconds
+    while True:
+        left = max(0.0, end - time.monotonic())
+        descriptor = open_locked(path, os.O_RDWR | os.O_CREAT, left)
+        if descriptor is None:
+            raise LeaseTimeout(
+                f"{path!r} was held for {patience_seconds:.0f} s: "
+                f"is a process stopped? `fuser` names it"
+            )
+        try:
+            # Removed while we waited, it excludes nobody: others lock the next file of its name.
+            if _is_named(descriptor, path):
+                let_group_write(root, descriptor.number)
+                yield
+                return
+        finally:
+            descriptor.close()
 
 
 class Lease(NamedTuple):
@@ -149,8 +164,10 @@ def claim(root: Root, key: str) -> Lease | None:
     """One try at the lease of a key: None while another builds.
 
     Raises:
+        NotACache, UnsafeCache: another put something else in the place of the cache.
         OSError: leases cannot be made here (read-only, full).
     """
+    begin_again(root)
     path = os.path.join(ensure_directory(root, "building"), f"{key}.lock")
     while (descriptor := open_locked(path, os.O_RDWR | os.O_CREAT)) is not None:
         lease = Lease(path, descriptor)

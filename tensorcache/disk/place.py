@@ -20,6 +20,7 @@ ROOT_FORMAT = 1
 MARKER = "tensorcache.json"
 TEMPORARY = ".tensorcache-"  # the beginning of temporary names
 MIN_PREFIX = 6
+DIGEST_BYTES = 32  # what a manifest ends with, in every format
 _DIGEST = re.compile("[0-9a-f]{64}")
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache of tensorcache; backup programs may leave it out.
@@ -56,6 +57,17 @@ def manifest_path(root: Root, key: str) -> str:
         EntryCorrupt: it is no key, and could lead anywhere.
     """
     return root.join("entries", key[:2], f"{_checked(key)}.msgpack")
+
+
+def generation_of(root: Root, key: str) -> str:
+    """The digest that the manifest of a key ends with, whatever comes before it.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    with open_regular(manifest_path(root, key)) as number:
+        end = os.fstat(number).st_size
+        return os.pread(number, DIGEST_BYTES, max(0, end - DIGEST_BYTES)).hex()
 
 
 def piece_path(root: Root, kind: str, digest: str) -> str:
@@ -199,8 +211,13 @@ def begin_again(root: Root) -> None:
         NotACache, UnsafeCache: something else is there by now.
         OSError: it cannot be begun.
     """
-    if not os.path.exists(root.join(MARKER)) and os.path.isdir(root.path):
+    if not is_begun(root) and os.path.isdir(root.path):
         prepare(root, write=True)
+
+
+def is_begun(root: Root) -> bool:
+    """Whether its marker is there."""
+    return os.path.exists(root.join(MARKER))
 
 
 def _begin(root: Root) -> None:
@@ -208,7 +225,7 @@ def _begin(root: Root) -> None:
 
     _refuse_foreign(root)
     with flocked(root):
-        if not os.path.exists(root.join(MARKER)):
+        if not is_begun(root):
             write_aside(root, root.join("CACHEDIR.TAG"), _TAG)
             marker = json.dumps({"format": ROOT_FORMAT}).encode() + b"\n"
             write_aside(root, root.join(MARKER), marker)
@@ -217,7 +234,7 @@ def _begin(root: Root) -> None:
 def _refuse_foreign(root: Root) -> None:
     foreign = [name for name in os.listdir(root.path) if not _is_ours(name)]
     # What has a marker by now was begun, and perhaps used, since we looked for one.
-    if foreign and not os.path.exists(root.join(MARKER)):
+    if foreign and not is_begun(root):
         if os.path.isdir(root.join("entries")):
             raise NotACache(
                 f"{root.path!r} has entries and no {MARKER}: if this is a cache, write "
@@ -366,7 +383,7 @@ def ensure_directory(root: Root, *names: str, sync: bool = True) -> str:
         parent, path = path, os.path.join(path, name)
         refuse_link(path)
         if not os.path.isdir(path):
-            if parent == root.path and not os.path.exists(root.join(MARKER)):
+            if parent == root.path and not is_begun(root):
                 raise FileNotFoundError(errno.ENOENT, "the cache was emptied or removed", parent)
             _mkdir(path, 0o2770 if root.group else None)
             if sync:

@@ -120,7 +120,11 @@ class IndexFile:
         return revision is None
 
     def check(self) -> list[str]:
-        """What is wrong with the file or its schema, a line each; content is not compared."""
+        """What is wrong with the file or its schema, a line each; content is not compared.
+
+        Raises:
+            LeaseTimeout, ReadOnlyCache, TensorCacheError: it cannot be read, which tells nothing.
+        """
         try:
             with self.reading() as connection:
                 problems = [
@@ -142,7 +146,7 @@ class IndexFile:
             if revision != schema.HEAD:  # empty, or the business of prepare
                 return problems
             wanted |= _fresh_schema()
-        except TensorCacheError as error:
+        except IndexCorrupt as error:
             return [str(error)]
         for name in sorted(found.keys() | wanted.keys()):
             if found.get(name) != wanted.get(name):

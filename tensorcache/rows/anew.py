@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from tensorcache import disk
@@ -13,6 +13,7 @@ from tensorcache.errors import CacheFull, CacheTooNew, LeaseTimeout, TensorCache
 from tensorcache.index import SIDES, Holding, Holdings, Index, IndexCorrupt, Use, carry_over
 from tensorcache.manifest import Manifest
 from tensorcache.rows.follow import follow, told
+from tensorcache.rows.pieces import behind
 
 _log = logging.getLogger("tensorcache")
 T = TypeVar("T")
@@ -44,8 +45,13 @@ def _path(root: disk.Root) -> str:
     return root.join("index.sqlite")
 
 
-def mended(root: disk.Root, index: Index, do: Callable[[], T]) -> T:
-    """What `do` gives; where it finds the index broken, that is made anew, and it is done again."""
+def mended(
+    root: disk.Root, index: Index, do: Callable[[], T], *, anew: Callable[[], T] | None = None
+) -> T:
+    """What `do` gives; where it finds the index broken, that is made anew, and it is done again.
+
+    `anew`: what is done then instead.
+    """
     with contextlib.suppress(IndexCorrupt):
         return do()
     try:
@@ -59,7 +65,7 @@ def mended(root: disk.Root, index: Index, do: Callable[[], T]) -> T:
         _quarantine(root)  # whoever comes to make room must not fail by it
         raise
     _log.warning("%s; it was set aside and made anew", broken)
-    return do()
+    return (anew or do)()
 
 
 def reindex(root: disk.Root, index: Index) -> int:
@@ -115,22 +121,34 @@ def _quarantine(root: disk.Root) -> None:
 
 
 def reconcile(root: disk.Root, index: Index) -> None:
-    """Compare the names in `entries/` with the rows; mend every difference, if there is space.
+    """Compare what is in `entries/` with the rows; mend every difference, if there is space.
 
     Whoever reconciles is about to remove something, and so to make some.
     """
 
     def do() -> None:
         _bring_up(root, index)
-        follow(root, index, index.generations().keys() ^ set(disk.keys_of(root)))
+        generations, there = index.generations(), disk.keys_of(root)
+        gone = generations.keys() - set(there)
+        follow(root, index, gone.union(behind(root, there, generations)))
 
-    try:
+    with unless_full():
         mended(root, index, do)
-    except CacheFull:
-        pass
+
+
+@contextlib.contextmanager
+def unless_full() -> Iterator[None]:
+    """Do it, or let it be where no space is left: whoever comes to make room shall not fail."""
+    try:
+        yield
     except OSError as error:
-        if error.errno not in disk.FULL:
+        if not is_full(error):
             raise
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it says that no space is left."""
+    return isinstance(error, CacheFull) or error.errno in disk.FULL
 
 
 def holdings(root: disk.Root, index: Index) -> tuple[Holdings, frozenset[str]]:
@@ -144,6 +162,9 @@ def holdings(root: disk.Root, index: Index) -> tuple[Holdings, frozenset[str]]:
     known, sizes = mended(root, index, index.holdings)
     by_key = {holding.key: holding for holding in known}
     keys, pins, unknown = set(disk.keys_of(root)), disk.read_pins(root), set()
+    for key, row in by_key.items():
+        if (row.pinned is None) != (key not in pins):  # its rows are older than its pin
+            by_key[key] = row._replace(pinned=pins.get(key))
     for key in (keys - by_key.keys()) | keys.intersection(disk.notes(root)):
         try:
             manifest = disk.read_manifest(root, key)

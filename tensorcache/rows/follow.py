@@ -11,8 +11,8 @@ from typing import NamedTuple
 from tensorcache import disk
 from tensorcache.errors import CacheTooNew, EntryCorrupt
 from tensorcache.index import EntryRows, Index
-from tensorcache.manifest import Manifest, columns_of
-from tensorcache.rows.removal import drop_pieces
+from tensorcache.manifest import Manifest, Piece, columns_of
+from tensorcache.rows.pieces import MOST_COMPARED, drop_pieces
 
 _SLICE = 256  # entries whose rows go into one transaction
 _log = logging.getLogger("tensorcache")
@@ -27,14 +27,22 @@ class Told(NamedTuple):
 
 
 def follow(root: disk.Root, index: Index, keys: Iterable[str]) -> None:
-    """Write the rows of these keys as their manifests say, or drop them where there is none."""
+    """Write the rows of these keys as their manifests say, or drop them where there is none.
+
+    What that makes loose goes last. In a cache of very many entries vacuum takes it, for all of
+    them are compared with their rows first, and others wait behind us.
+    """
+    loose: set[tuple[str, Piece]] = set()
     for rows, gone, settled in told(root, keys):
         if rows:
-            drop_pieces(root, index, index.add(rows))
+            loose.update(index.add(rows))
+            for row in rows:
+                loose.difference_update(row.manifest.pieces)  # of an earlier slice, held again
         if gone:
-            drop_pieces(root, index, index.remove(gone))
+            loose.update(index.remove(gone))
         for key in settled:
             disk.clear_note(root, key)
+    drop_pieces(root, index, loose, most=MOST_COMPARED)
 
 
 def told(root: disk.Root, keys: Iterable[str]) -> Iterator[Told]:

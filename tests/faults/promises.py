@@ -117,7 +117,7 @@ PROMISES = {
     ),
     "index away": Promise(
         "the index locked, newer, unreadable or no file: the entry is published, with one warning",
-        "a hit never meets it; a publication waits for it one second; notes",
+        "a hit never meets it; a publication waits for it two seconds at most; notes",
     ),
     "planted links": Promise(
         "links planted anywhere in the root: nothing outside it is written or removed",

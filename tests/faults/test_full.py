@@ -181,9 +181,14 @@ def test_a_full_disk_is_freed_by_what_manifests_say_where_the_index_cannot_be_wr
     assert pieces_in(full.root) == set()
 
 
-def test_a_pin_goes_on_a_full_disk_and_its_entry_with_it(full):
+@pytest.mark.parametrize("harm", ["none", "rows are behind", "no index"])
+def test_a_pin_goes_on_a_full_disk_and_its_entry_with_it(harm, full):
     full.free()
     full.cache.pin(full.keys[0], "for the paper")
+    if harm == "rows are behind":
+        disk.leave_notes(disk.Root(str(full.root)), [key.digest for key in full.keys])
+    if harm == "no index":
+        (full.root / "index.sqlite").unlink()
     full.fill()
     full.cache.unpin(full.keys[0])
     full.cache.vacuum(max_bytes=1, grace_seconds=0)

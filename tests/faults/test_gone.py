@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
+import select
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from processes import python
+from forks import Fork
+from processes import python, start
 from roots import PREAMBLE, get, hit, payload, same
 
 import tensorcache
+from tensorcache import disk
+
+LOCK = """
+import sys
+from tensorcache import disk
+with disk.locked(disk.Root(sys.argv[1])):
+    print("in", flush=True)
+    sys.stdin.read()
+"""
+CROWD = 6
+context = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
@@ -53,6 +70,55 @@ def test_a_cache_that_was_emptied_begins_again(refresh, cache, root, logs, caplo
     assert warnings_in(caplog) == []
     with tensorcache.open(root, create=False) as again:
         assert len(again.entries()) == 1
+
+
+def test_who_waited_for_the_lock_while_the_cache_was_emptied_excludes_others(cache, root):
+    get(cache, 1)
+    first = start(LOCK, root, stdin=subprocess.PIPE)
+    with first:
+        assert first.stdout.readline() == "in\n"
+        with start(LOCK, root, stdin=subprocess.PIPE) as second:
+            assert select.select([second.stdout], [], [], 2.0)[0] == []  # it waits by now
+            empty(root)
+            first.communicate()
+            assert second.stdout.readline() == "in\n"
+            began_again = Path(root, "tensorcache.json").exists()
+            with (
+                pytest.raises(tensorcache.LeaseTimeout, match="was held for"),
+                disk.locked(disk.Root(root), 0.3),
+            ):
+                pass
+            second.communicate()
+
+    assert began_again
+    assert get(cache, 2).published
+
+
+def build_slowly(cache, barrier, builds):
+    def build():
+        with builds.open("a") as file:
+            file.write("x")
+        time.sleep(0.5)
+        return {"x": [1]}
+
+    barrier.wait()
+    entry = cache.get_or_build({}, build, version="1", namespace="t.laws")
+    return [entry.published, entry["x"][0]]
+
+
+def test_of_a_crowd_in_a_cache_that_was_emptied_one_builds(cache, root, tmp_path):
+    get(cache, 1)
+    empty(root)
+    barrier = context.Barrier(CROWD)
+    builds = tmp_path / "builds"
+    with contextlib.ExitStack() as stack:
+        forks = [
+            stack.enter_context(Fork(build_slowly, cache, barrier, builds)) for _ in range(CROWD)
+        ]
+        answers = [one.answer for one in forks]
+
+    assert answers == [[True, 1]] * CROWD
+    assert builds.read_text() == "x"
 
 
 def test_a_directory_made_anew_is_a_cache_again(cache, root, caplog):

@@ -17,6 +17,7 @@ from roots import PREAMBLE, get, hit, names_in, rows, same
 from scale import reached
 
 import tensorcache
+from tensorcache import disk
 
 LOCK = """
 import sqlite3, sys
@@ -163,16 +164,47 @@ def test_a_locked_index_costs_seconds_and_one_warning_and_no_entry(how, cache, r
     reached("index away", cases=1, miss_seconds=miss_seconds)
 
 
-def test_a_limit_waits_for_a_locked_index_no_longer_than_rows_do(root, caplog):
+@pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])
+def test_reason_rows_and_limit_wait_for_a_locked_index_two_seconds_together(how, root, caplog):
+    def miss(n):
+        began = time.monotonic()
+        assert get(cache, n).published
+        return time.monotonic() - began
+
     with tensorcache.open(root, max_size="1GB") as cache:
-        get(cache, 1)
-        with locked(root, "EXCLUSIVE"):
-            began = time.monotonic()
-            assert get(cache, 2).published
-            assert time.monotonic() - began < MISS_SECONDS
+        miss(1)
+        usual_seconds = miss(4)
+        with locked(root, how):
+            assert miss(2) < usual_seconds + 3
         assert len(warnings_in(caplog)) == 1
         get(cache, 3)
         assert cache.verify(deep=True) == []
+
+
+@pytest.mark.parametrize("words", ["pin", "unpin", "remove", "vacuum"])
+def test_what_a_person_asks_lets_go_of_the_root_where_the_index_is_locked(words, cache, root):
+    key = get(cache, 1).key
+    with locked(root, "IMMEDIATE" if words in ("pin", "unpin") else "EXCLUSIVE"):
+        began = time.monotonic()
+        with pytest.raises(tensorcache.LeaseTimeout, match="is locked"):
+            getattr(cache, words)(*[key] * (words != "vacuum"))
+        seconds = time.monotonic() - began
+
+    assert seconds < 8
+    same(hit(cache, 1), 1)
+    get(cache, 2)  # its rows, and those that were due
+
+
+def test_a_miss_waits_half_a_second_for_its_reason_where_another_publishes(cache, root):
+    get(cache, 1)
+    key = cache.key({"n": 2}, version="1", namespace="t.laws")
+    with disk.locked(disk.Root(root)):
+        began = time.monotonic()
+        why = cache._questions.why(key)
+        seconds = time.monotonic() - began
+
+    assert "inputs" in why
+    assert seconds < 1.5
 
 
 @pytest.mark.slow
