@@ -229,13 +229,21 @@ def dangers(root: Root, *, write: bool) -> Iterator[tuple[str, str]]:
             f"{root.path!r} belongs to user {status.st_uid}",
             "open it with mode='ro', or use a cache of your own",
         )
-    refuse_links(root)
+    for name in links_in(root):
+        yield _link_danger(root.join(name))
     kind = filesystem(root.path)
     if is_shared(kind):
         yield (
             f"{root.path!r} is on {kind}, whose locks may not cross hosts",
             "use a local directory, or mode='ro'",
         )
+
+
+def links_in(root: Root) -> Iterator[str]:
+    """The folders of ours that lead elsewhere, by their paths below the root."""
+    for name in FOLDERS:
+        if os.path.islink(root.join(name)):
+            yield name
 
 
 def refuse_links(root: Root) -> None:
@@ -255,7 +263,11 @@ def refuse_link(folder: str) -> None:
         UnsafeCache: it is one.
     """
     if os.path.islink(folder):
-        raise UnsafeCache(f"{folder!r} is a link, and leads out of the cache: remove it")
+        raise UnsafeCache(": ".join(_link_danger(folder)))
+
+
+def _link_danger(folder: str) -> tuple[str, str]:
+    return f"{folder!r} is a link, and leads out of the cache", "remove it"
 
 
 def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> None:

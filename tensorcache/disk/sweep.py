@@ -70,6 +70,8 @@ def listing(root: Root) -> Listing:
 
 
 def _scan(root: Root, *names: str) -> Iterator[os.DirEntry[str]]:
+    if os.path.islink(root.join(*names)):
+        return  # nothing there is ours
     with (
         contextlib.suppress(FileNotFoundError, NotADirectoryError),
         os.scandir(root.join(*names)) as entries,
