@@ -35,6 +35,7 @@ from tensorcache.manifest import Manifest, Piece, to_bytes
 Sink = Callable[[Any], object]
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+TRIES = 3  # at a directory of one's own
 MOST_UNSYNCED = 8  # files open at once on their way to the disk
 
 
@@ -185,13 +186,15 @@ def stage(root: Root) -> Staging:
     """
     with lock.locked(root):  # so that no vacuum finds it before it is locked
         ensure_directory(root, "building")
-        path = root.join("building", random_name())
-        os.mkdir(path)
-        let_group_write(root, path, 0o2770)
-        descriptor = lock.open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
-    if descriptor is None:
-        raise BlockingIOError(f"{path!r} was locked before it was ours")
-    return Staging(root, path, descriptor)
+        for _ in range(TRIES):
+            path = root.join("building", random_name())
+            os.mkdir(path)
+            let_group_write(root, path, 0o2770)
+            descriptor = lock.open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
+            if descriptor is not None:
+                return Staging(root, path, descriptor)
+            os.rmdir(path)  # somebody looks whether it is locked, and may stand still in that
+    raise BlockingIOError(f"{path!r} was locked before it was ours")
 
 
 def _note_path(root: Root, key: str) -> str:

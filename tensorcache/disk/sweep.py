@@ -57,7 +57,9 @@ def listing(root: Root) -> Listing:
             if len(digest) == 64 and dot == suffix:
                 pieces[kind, digest] = entry.stat(follow_symlinks=False).st_size
     building = _leftovers(
-        root, "building", lambda entry: not entry.name.endswith(".note") and _is_dead(entry)
+        root,
+        "building",  # the kernel has freed the locks of the dead
+        lambda one: not one.name.endswith(".note") and lock.is_locked(one.path) is False,
     )
     for folder in ("", "sources", "pins"):
         building += _leftovers(root, folder, _is_temporary)
@@ -83,19 +85,6 @@ def _two_levels(root: Root, name: str) -> Iterator[os.DirEntry[str]]:
     for folder in _scan(root, name):
         if folder.is_dir(follow_symlinks=False):
             yield from _scan(root, name, folder.name)
-
-
-def _is_dead(entry: os.DirEntry[str]) -> bool:
-    """Whether no process has it locked: the kernel has freed the locks of the dead."""
-    flags = os.O_RDONLY if entry.is_dir(follow_symlinks=False) else os.O_RDWR
-    try:
-        descriptor = lock.open_locked(entry.path, flags)
-    except OSError:
-        return False
-    if descriptor is None:
-        return False
-    descriptor.close()
-    return True
 
 
 def _quarantined_at(leftover: Leftover) -> float:
