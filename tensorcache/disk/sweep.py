@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from tensorcache.disk.place import (
     piece_path,
     refuse_link,
 )
-from tensorcache.disk.publish import leave_notes, notes
+from tensorcache.disk.publish import leave_notes, notes, remove_directory
 from tensorcache.errors import EntryCorrupt
 
 _FOLDERS = {"shards": ("shard", ".safetensors"), "documents": ("document", ".msgpack")}
@@ -56,11 +55,7 @@ def listing(root: Root) -> Listing:
             digest, dot = entry.name[: -len(suffix)], entry.name[-len(suffix) :]
             if len(digest) == 64 and dot == suffix:
                 pieces[kind, digest] = entry.stat(follow_symlinks=False).st_size
-    building = _leftovers(
-        root,
-        "building",  # the kernel has freed the locks of the dead
-        lambda one: not one.name.endswith(".note") and lock.is_locked(one.path) is False,
-    )
+    building = _leftovers(root, "building", _is_dead)
     for folder in ("", "sources", "pins"):
         building += _leftovers(root, folder, _is_temporary)
     quarantined = [
@@ -85,6 +80,11 @@ def _two_levels(root: Root, name: str) -> Iterator[os.DirEntry[str]]:
     for folder in _scan(root, name):
         if folder.is_dir(follow_symlinks=False):
             yield from _scan(root, name, folder.name)
+
+
+def _is_dead(entry: os.DirEntry[str]) -> bool:
+    """Whether it is no note, and nobody's: the kernel has freed the locks of the dead."""
+    return not entry.name.endswith(".note") and lock.is_locked(entry.path) is False
 
 
 def _quarantined_at(leftover: Leftover) -> float:
@@ -130,10 +130,11 @@ def remove_leftover(root: Root, leftover: Leftover) -> None:
         if descriptor is None:
             return
     try:
-        with contextlib.suppress(OSError):  # the next vacuum takes what is left of it
-            if is_directory:
-                shutil.rmtree(path, ignore_errors=True)
-            else:
+        # The next vacuum takes what is left of it.
+        if is_directory:
+            remove_directory(path)
+        else:
+            with contextlib.suppress(OSError):
                 os.unlink(path)
     finally:
         if descriptor is not None:
