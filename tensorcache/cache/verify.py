@@ -87,7 +87,7 @@ def faults_of(root: disk.Root, index: Index, *, deep: bool, forget: bool) -> lis
 def _listed(root: disk.Root) -> tuple[list[str], list[Fault]]:
     """The keys of all manifests, and the folders that are links or cannot be listed."""
     keys: list[str] = []
-    faults = [Fault("folder", f"{name}: it is a link: remove it") for name in _links(root)]
+    faults = [Fault("folder", f"{name}: it is a link: remove it") for name in disk.links_in(root)]
     try:
         folders = sorted(os.listdir(root.join("entries")))
     except FileNotFoundError:
@@ -100,14 +100,6 @@ def _listed(root: disk.Root) -> tuple[list[str], list[Fault]]:
         except OSError as error:
             faults.append(Fault("folder", f"entries/{folder}: {_said(error)}"))
     return keys, faults
-
-
-def _links(root: disk.Root) -> Iterator[str]:
-    """The folders that lead elsewhere, where nothing is changed and perhaps nothing found."""
-    yield from disk.links_in(root)
-    for name in ("entries", "shards", "documents"):
-        with contextlib.suppress(OSError), os.scandir(root.join(name)) as folders:
-            yield from sorted(f"{name}/{folder.name}" for folder in folders if folder.is_symlink())
 
 
 def _said(error: OSError) -> str:

@@ -36,7 +36,6 @@ from tensorcache.disk.place import (
     keys_in,
     keys_of,
     let_group_write,
-    links_in,
     manifest_path,
     piece_name,
     piece_path,
@@ -59,6 +58,7 @@ from tensorcache.disk.publish import (
 from tensorcache.disk.sweep import (
     Leftover,
     Listing,
+    links_in,
     listing,
     quarantine,
     remove_leftover,

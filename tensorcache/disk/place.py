@@ -229,21 +229,13 @@ def dangers(root: Root, *, write: bool) -> Iterator[tuple[str, str]]:
             f"{root.path!r} belongs to user {status.st_uid}",
             "open it with mode='ro', or use a cache of your own",
         )
-    for name in links_in(root):
-        yield _link_danger(root.join(name))
+    yield from (_link_danger(path) for path in map(root.join, FOLDERS) if os.path.islink(path))
     kind = filesystem(root.path)
     if is_shared(kind):
         yield (
             f"{root.path!r} is on {kind}, whose locks may not cross hosts",
             "use a local directory, or mode='ro'",
         )
-
-
-def links_in(root: Root) -> Iterator[str]:
-    """The folders of ours that lead elsewhere, by their paths below the root."""
-    for name in FOLDERS:
-        if os.path.islink(root.join(name)):
-            yield name
 
 
 def refuse_links(root: Root) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tensorcache.disk import lock
 from tensorcache.disk.held import digest_of, read_manifest
 from tensorcache.disk.place import (
+    FOLDERS,
     TEMPORARY,
     Root,
     ensure_directory,
@@ -80,6 +81,14 @@ def _two_levels(root: Root, name: str) -> Iterator[os.DirEntry[str]]:
     for folder in _scan(root, name):
         if folder.is_dir(follow_symlinks=False):
             yield from _scan(root, name, folder.name)
+
+
+def links_in(root: Root) -> Iterator[str]:
+    """The folders that lead elsewhere, where nothing is changed and perhaps nothing found."""
+    yield from (name for name in FOLDERS if os.path.islink(root.join(name)))
+    for name in ("entries", *_FOLDERS):
+        with contextlib.suppress(OSError):  # that it cannot be listed is a fault of its own
+            yield from (f"{name}/{one.name}" for one in _scan(root, name) if one.is_symlink())
 
 
 def _is_dead(entry: os.DirEntry[str]) -> bool:
