@@ -126,6 +126,32 @@ def test_the_cache_of_another_is_told(used, root):
     assert "belongs to user 12345" in told[0]
 
 
+@pytest.mark.slow
+def test_each_folder_that_is_a_link_is_told_and_not_looked_into(used, root, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    whole = examine(disk.Root(root)).contents.pieces
+    for name in ("documents", "building"):
+        (tmp_path / "elsewhere" / name).mkdir()
+        (tmp_path / "elsewhere" / name / "mine").touch()
+        os.rename(Path(root, name), tmp_path / name)
+        os.symlink(tmp_path / "elsewhere" / name, Path(root, name))
+    told = findings(root)
+    contents = examine(disk.Root(root)).contents
+    code, _, said = run_doctor(root)
+    for name in ("documents", "building"):
+        os.unlink(Path(root, name))
+        os.rename(tmp_path / name, Path(root, name))
+
+    assert (code, said) == (1, "")
+    assert [("documents" in line, "building" in line) for line in told] == [
+        (True, False),
+        (False, True),
+    ]
+    assert all("is a link, and leads out of the cache: remove it" in line for line in told)
+    assert 0 < contents.pieces < whole
+    assert contents.leftovers == 0
+
+
 BROKEN = {
     "file is not a database": (lambda path: path.write_text("x" * 5000), "tensorcache reindex"),
     "is no plain file": (lambda path: (path.unlink(), path.mkdir()), "tensorcache reindex"),

@@ -85,15 +85,15 @@ def faults_of(root: disk.Root, index: Index, *, deep: bool, forget: bool) -> lis
 
 
 def _listed(root: disk.Root) -> tuple[list[str], list[Fault]]:
-    """The keys of all manifests, and the folders that cannot be listed."""
+    """The keys of all manifests, and the folders that are links or cannot be listed."""
     keys: list[str] = []
-    faults: list[Fault] = []
+    faults = [Fault("folder", f"{name}: it is a link: remove it") for name in disk.links_in(root)]
     try:
         folders = sorted(os.listdir(root.join("entries")))
     except FileNotFoundError:
         return keys, faults
     except OSError as error:
-        return keys, [Fault("folder", f"entries: {_said(error)}")]
+        return keys, [*faults, Fault("folder", f"entries: {_said(error)}")]
     for folder in folders:
         try:
             keys += disk.keys_in(root, folder)

@@ -59,6 +59,7 @@ from tensorcache.disk.publish import (
 from tensorcache.disk.sweep import (
     Leftover,
     Listing,
+    links_in,
     listing,
     quarantine,
     remove_leftover,
@@ -97,6 +98,7 @@ __all__ = [
     "leave_note_if_space",
     "leave_notes",
     "let_group_write",
+    "links_in",
     "listing",
     "locked",
     "manifest_path",

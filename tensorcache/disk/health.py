@@ -9,7 +9,7 @@ import time
 from typing import Any, NamedTuple
 
 from tensorcache.disk.descriptor import Descriptor
-from tensorcache.disk.lock import holder
+from tensorcache.disk.lock import holder, is_locked
 from tensorcache.disk.place import Root, create, temporary
 
 
@@ -57,24 +57,8 @@ def leases(root: Root) -> list[HeldLease]:
     return [
         _described(root, name[:64])
         for name in names
-        if len(name) == 69 and name.endswith(".lock") and _is_locked(os.path.join(folder, name))
+        if len(name) == 69 and name.endswith(".lock") and is_locked(os.path.join(folder, name))
     ]
-
-
-def _is_locked(path: str) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)  # a claim that came meanwhile finds it taken, and is tried again
-    return False
 
 
 def _described(root: Root, key: str) -> HeldLease:

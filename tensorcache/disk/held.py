@@ -45,10 +45,12 @@ class _Descriptors(NamedTuple):
 class Held:
     """The files of one generation of an entry, open."""
 
+    _descriptors: _Descriptors | None = None  # none yet, whatever interrupts its making
+
     def __init__(self, root: Root, manifest: Manifest, descriptors: _Descriptors) -> None:
         self.root = root
         self.manifest = manifest
-        self._descriptors: _Descriptors | None = descriptors
+        self._descriptors = descriptors
         _open.touch(self, 1 + len(descriptors.pieces))
 
     def using(self, digest: str, use: Callable[[int], T]) -> T:
@@ -57,9 +59,12 @@ class Held:
         Raises:
             EntryMissing: given up under pressure, and this generation is gone by now.
         """
+        return _making_room(lambda most: self._using(digest, use, most))
+
+    def _using(self, digest: str, use: Callable[[int], T], most: int) -> T:
         with _open.lock:
             if self._descriptors is None:
-                self._descriptors = self._reopened()
+                self._descriptors = self._reopened(most)
             _open.touch(self, 1 + len(self._descriptors.pieces))
             descriptor = self._descriptors.pieces.get(digest)
             return use(descriptor.number) if descriptor else self._using_anew(digest, use)
@@ -70,16 +75,16 @@ class Held:
         if digest not in kinds:
             raise EntryCorrupt(f"entry {self.manifest.key[:16]}: it has no piece {digest[:16]}")
         try:
-            descriptor = _making_room(lambda _: _open_piece(self.root, kinds[digest], digest))
+            descriptor = _open_piece(self.root, kinds[digest], digest)
         except EntryCorrupt as error:
             raise EntryMissing(f"entry {self.manifest.key[:16]} is gone: {error}") from error
         with descriptor as number:
             return use(number)
 
-    def _reopened(self) -> _Descriptors:
+    def _reopened(self, most: int) -> _Descriptors:
         key = self.manifest.key
         with contextlib.suppress(EntryCorrupt, CacheTooNew):
-            opened = _making_room(lambda most: _open_entry(self.root, key, _unchecked, most))
+            opened = _open_entry(self.root, key, _unchecked, most)
             if opened is not None and opened[0].digest == self.manifest.digest:
                 return opened[1]
             if opened is not None:
@@ -98,7 +103,9 @@ class Held:
 
     def __del__(self) -> None:
         if _open is not None:  # else the process ends, and the kernel closes what is left
-            self.close()
+            _open.ended.append(id(self))  # finalizers run anywhere, so they wait for nothing
+            if self._descriptors is not None:
+                self._descriptors.close()
 
 
 def _limit() -> int:
@@ -114,7 +121,8 @@ class _Open:
     """The entries that have descriptors open, in the order of their last touch."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # a collection may close one entry while another opens
+        self.lock = threading.RLock()  # a signal's handler may use one entry while another opens
+        self.ended: collections.deque[int] = collections.deque()  # ids of those just collected
         self._count = 0
         self._entries: collections.OrderedDict[int, tuple[weakref.ref[Held], int]] = (
             collections.OrderedDict()
@@ -127,11 +135,10 @@ class _Open:
             self._entries[id(held)] = weakref.ref(held), count
             self._count += count
             while self._count > _limit() and len(self._entries) > 1:
-                first, (oldest, its_count) = next(iter(self._entries.items()))
+                first, (oldest, _) = next(iter(self._entries.items()))
                 entry = oldest()
                 if entry is None:  # being collected: it closes itself
-                    del self._entries[first]
-                    self._count -= its_count
+                    self._drop(first)
                 else:
                     entry.close()
 
@@ -145,7 +152,13 @@ class _Open:
 
     def forget(self, held: Held) -> None:
         """It has none open any more."""
-        _, count = self._entries.pop(id(held), (None, 0))
+        with contextlib.suppress(IndexError):
+            while True:  # first, for another may have got the id of one that ended
+                self._drop(self.ended.popleft())
+        self._drop(id(held))
+
+    def _drop(self, number: int) -> None:
+        _, count = self._entries.pop(number, (None, 0))
         self._count -= count
 
 

@@ -34,6 +34,7 @@ from tensorcache.errors import LeaseTimeout
 
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
 MOST_BEGINNINGS = 3  # of a root that is emptied again and again while its lock is waited for
+LOOK_SECONDS = 1.0  # longer than anybody looks who does not stand still
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0005, 0.01
 _forking = threading.RLock()  # a signal's handler may fork while its own thread has it
 
@@ -98,6 +99,22 @@ def _lock(descriptor: Locked, patience_seconds: float) -> None:
             return
         pause = max(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS - waited / 50)
         time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - so that they ask in no step
+
+
+def is_locked(path: str) -> bool | None:
+    """Whether another has a file or directory locked for itself; None where that cannot be told.
+
+    The lock of this look is shared, and gone at once: no two looks are in each other's way, and who
+    comes to lock it meanwhile tries again.
+    """
+    try:
+        with Descriptor(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as number:
+            fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
 
 
 @contextlib.contextmanager
@@ -169,7 +186,7 @@ def claim(root: Root, key: str) -> Lease | None:
     """
     begin_again(root)
     path = os.path.join(ensure_directory(root, "building"), f"{key}.lock")
-    while (descriptor := open_locked(path, os.O_RDWR | os.O_CREAT)) is not None:
+    while (descriptor := _unless_claimed(path)) is not None:
         lease = Lease(path, descriptor)
         try:
             if _is_named(descriptor, path):
@@ -180,6 +197,16 @@ def claim(root: Root, key: str) -> Lease | None:
             raise
         descriptor.close()  # released under our eyes; the name is another file's by now
     return None
+
+
+def _unless_claimed(path: str) -> Locked | None:
+    """The file of a lease, locked; who only looks whether it is does not count."""
+    ends = time.monotonic() + LOOK_SECONDS
+    while True:
+        descriptor = open_locked(path, os.O_RDWR | os.O_CREAT)
+        if descriptor is not None or is_locked(path) or time.monotonic() > ends:
+            return descriptor
+        time.sleep(SHORTEST_PAUSE_SECONDS)
 
 
 def _sign(root: Root, descriptor: int) -> None:

@@ -266,7 +266,7 @@ def dangers(root: Root, *, write: bool) -> Iterator[tuple[str, str]]:
             f"{root.path!r} belongs to user {status.st_uid}",
             "open it with mode='ro', or use a cache of your own",
         )
-    refuse_links(root)
+    yield from (_link_danger(path) for path in map(root.join, FOLDERS) if os.path.islink(path))
     kind = filesystem(root.path)
     if is_shared(kind):
         yield (
@@ -292,7 +292,11 @@ def refuse_link(folder: str) -> None:
         UnsafeCache: it is one.
     """
     if os.path.islink(folder):
-        raise UnsafeCache(f"{folder!r} is a link, and leads out of the cache: remove it")
+        raise UnsafeCache(": ".join(_link_danger(folder)))
+
+
+def _link_danger(folder: str) -> tuple[str, str]:
+    return f"{folder!r} is a link, and leads out of the cache", "remove it"
 
 
 def write_aside(root: Root, path: str, data: bytes, *, durable: bool = True) -> None:

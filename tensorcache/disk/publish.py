@@ -35,6 +35,7 @@ from tensorcache.manifest import Manifest, Piece, to_bytes
 Sink = Callable[[Any], object]
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+TRIES = 3  # at a directory of one's own
 MOST_UNSYNCED = 8  # files open at once on their way to the disk
 
 
@@ -117,17 +118,9 @@ class Staging:
                 with contextlib.suppress(OSError):
                     file.close()
             if self._descriptor.is_open:  # a child forked meanwhile has let go of it
-                self._clear()
+                remove_directory(self._path)
         finally:
             self._descriptor.close()
-
-    def _clear(self) -> None:
-        # Not by shutil.rmtree, which keeps a descriptor where an interrupt meets it.
-        with contextlib.suppress(OSError):
-            for name in os.listdir(self._path):
-                with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(self._path, name))
-            os.rmdir(self._path)
 
     def _staged(self, kind: str, digest: str) -> str:
         return os.path.join(self._path, f"{kind}-{digest}")
@@ -185,13 +178,31 @@ def stage(root: Root) -> Staging:
     """
     with lock.locked(root):  # so that no vacuum finds it before it is locked
         ensure_directory(root, "building")
-        path = root.join("building", random_name())
-        os.mkdir(path)
-        let_group_write(root, path, 0o2770)
-        descriptor = lock.open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
-    if descriptor is None:
-        raise BlockingIOError(f"{path!r} was locked before it was ours")
-    return Staging(root, path, descriptor)
+        for _ in range(TRIES):
+            path = root.join("building", random_name())
+            os.mkdir(path)
+            let_group_write(root, path, 0o2770)
+            descriptor = lock.open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
+            if descriptor is not None:
+                return Staging(root, path, descriptor)
+            os.rmdir(path)  # somebody looks whether it is locked, and may stand still in that
+    raise BlockingIOError(f"{path!r} was locked before it was ours")
+
+
+def remove_directory(path: str) -> None:
+    """Remove a directory and all that is in it, as far as that can be; links are not followed.
+
+    Not by shutil.rmtree, which keeps a descriptor where an interrupt meets it.
+    """
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path):
+            below = os.path.join(path, name)
+            if os.path.isdir(below) and not os.path.islink(below):
+                remove_directory(below)
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(below)
+        os.rmdir(path)
 
 
 def _note_path(root: Root, key: str) -> str:

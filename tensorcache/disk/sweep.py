@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from tensorcache.disk import lock
 from tensorcache.disk.held import digest_of, read_manifest
 from tensorcache.disk.place import (
+    FOLDERS,
     TEMPORARY,
     Root,
     ensure_directory,
@@ -19,7 +19,7 @@ from tensorcache.disk.place import (
     piece_path,
     refuse_link,
 )
-from tensorcache.disk.publish import leave_notes, notes
+from tensorcache.disk.publish import leave_notes, notes, remove_directory
 from tensorcache.errors import EntryCorrupt
 
 _FOLDERS = {"shards": ("shard", ".safetensors"), "documents": ("document", ".msgpack")}
@@ -56,9 +56,7 @@ def listing(root: Root) -> Listing:
             digest, dot = entry.name[: -len(suffix)], entry.name[-len(suffix) :]
             if len(digest) == 64 and dot == suffix:
                 pieces[kind, digest] = entry.stat(follow_symlinks=False).st_size
-    building = _leftovers(
-        root, "building", lambda entry: not entry.name.endswith(".note") and _is_dead(entry)
-    )
+    building = _leftovers(root, "building", _is_dead)
     for folder in ("", "sources", "pins"):
         building += _leftovers(root, folder, _is_temporary)
     quarantined = [
@@ -70,6 +68,8 @@ def listing(root: Root) -> Listing:
 
 
 def _scan(root: Root, *names: str) -> Iterator[os.DirEntry[str]]:
+    if os.path.islink(root.join(*names)):
+        return  # nothing there is ours
     with (
         contextlib.suppress(FileNotFoundError, NotADirectoryError),
         os.scandir(root.join(*names)) as entries,
@@ -83,17 +83,17 @@ def _two_levels(root: Root, name: str) -> Iterator[os.DirEntry[str]]:
             yield from _scan(root, name, folder.name)
 
 
+def links_in(root: Root) -> Iterator[str]:
+    """The folders that lead elsewhere, where nothing is changed and perhaps nothing found."""
+    yield from (name for name in FOLDERS if os.path.islink(root.join(name)))
+    for name in ("entries", *_FOLDERS):
+        with contextlib.suppress(OSError):  # that it cannot be listed is a fault of its own
+            yield from (f"{name}/{one.name}" for one in _scan(root, name) if one.is_symlink())
+
+
 def _is_dead(entry: os.DirEntry[str]) -> bool:
-    """Whether no process has it locked: the kernel has freed the locks of the dead."""
-    flags = os.O_RDONLY if entry.is_dir(follow_symlinks=False) else os.O_RDWR
-    try:
-        descriptor = lock.open_locked(entry.path, flags)
-    except OSError:
-        return False
-    if descriptor is None:
-        return False
-    descriptor.close()
-    return True
+    """Whether it is no note, and nobody's: the kernel has freed the locks of the dead."""
+    return not entry.name.endswith(".note") and lock.is_locked(entry.path) is False
 
 
 def _quarantined_at(leftover: Leftover) -> float:
@@ -139,10 +139,11 @@ def remove_leftover(root: Root, leftover: Leftover) -> None:
         if descriptor is None:
             return
     try:
-        with contextlib.suppress(OSError):  # the next vacuum takes what is left of it
-            if is_directory:
-                shutil.rmtree(path, ignore_errors=True)
-            else:
+        # The next vacuum takes what is left of it.
+        if is_directory:
+            remove_directory(path)
+        else:
+            with contextlib.suppress(OSError):
                 os.unlink(path)
     finally:
         if descriptor is not None:

@@ -6,27 +6,31 @@ the moment of a fork stays locked in the child for ever, and so would the child'
 
 from __future__ import annotations
 
-import collections
+import contextlib
 import os
 import sqlite3
+import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 PATIENCE_SECONDS = 5.0  # of a fork: longer than a question may take
+STEP_SECONDS = 0.01
 
 _changed = threading.Condition()
-_open: collections.Counter[int] = collections.Counter()  # by thread
-_forking = False
+_open: dict[int, int] = {}  # the thread of each connection, by its id
+_forking: list[int] = []  # the threads that fork just now
 
 
 class Connection(sqlite3.Connection):
     """It begins while nobody forks; whoever opens one closes it."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._thread: int | None = threading.get_ident()
+        mine = threading.get_ident()
         with _changed:
-            _changed.wait_for(lambda: not _forking or self._thread in _open, PATIENCE_SECONDS)
-            _open[self._thread] += 1
+            _wait_until(lambda: not set(_forking) - {mine} or mine in _threads())
+            _open[id(self)] = mine
         try:
             super().__init__(*args, **options)
         except BaseException:
@@ -40,33 +44,51 @@ class Connection(sqlite3.Connection):
         finally:
             self._leave()
 
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if ending():
+            return
+        try:
+            super().close()
+        except sqlite3.Error:
+            pass  # never begun, or another thread's: closed as it is freed, in a moment
+        finally:
+            _open.pop(id(self), None)  # finalizers run anywhere, so they wait for nothing
+
     def _leave(self) -> None:
         with _changed:
-            thread, self._thread = self._thread, None
-            if thread is not None and thread in _open:  # a forked child has none of its parent's
-                _open[thread] -= 1
-                if not _open[thread]:
-                    del _open[thread]
-                _changed.notify_all()
+            _open.pop(id(self), None)
+            _changed.notify_all()
+
+
+def _threads() -> set[int]:
+    return set(_open.copy().values())  # a finalizer may take one away meanwhile
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait, for no longer than a fork may; in steps, for finalizers tell nobody."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not is_so() and time.monotonic() < ends:
+        _changed.wait(STEP_SECONDS)
 
 
 def _before_fork() -> None:
-    global _forking  # noqa: PLW0603 - of the process, as forks are
+    mine = threading.get_ident()
     _changed.acquire()
-    _forking = True
-    mine = {threading.get_ident()}
-    _changed.wait_for(lambda: not _open.keys() - mine, PATIENCE_SECONDS)
+    _forking.append(mine)
+    _wait_until(lambda: not _threads() - {mine})
 
 
 def _after_fork() -> None:
-    global _forking  # noqa: PLW0603 - of the process, as forks are
-    _forking = False
+    with contextlib.suppress(ValueError):  # interrupted before it was there
+        _forking.remove(threading.get_ident())
     _changed.notify_all()
     _changed.release()
 
 
 def _after_fork_in_child() -> None:
     _open.clear()  # their threads are the parent's
+    # Not this thread's own, for a signal's handler may fork while its thread does.
+    _forking[:] = [thread for thread in _forking if thread == threading.get_ident()]
     _after_fork()
 
 

@@ -201,10 +201,14 @@ class IndexFile:
             # A writer died in its commit: only a connection that may write can roll it back.
             self._connect("rw").close()
             connection = self._connect("ro", *_READING, patience_seconds=patience_seconds)
-        if connection.execute(SCHEMA).fetchone() is None:
+        try:
+            if connection.execute(SCHEMA).fetchone():
+                return connection
+        except BaseException:  # a writer may have begun since the first look
             connection.close()
-            return _empty()
-        return connection
+            raise
+        connection.close()
+        return _empty()
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
@@ -336,9 +340,12 @@ def _in_memory() -> sqlite3.Connection:
 
 def _empty() -> sqlite3.Connection:
     connection = _in_memory()
-    for statement in schema.empty_tables():
-        connection.execute(statement)
-    connection.execute("PRAGMA query_only = ON")
+    try:
+        for statement in (*schema.empty_tables(), "PRAGMA query_only = ON"):
+            connection.execute(statement)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import resource
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from forks import Fork, open_below
 from processes import ran
 from roots import PREAMBLE, get
 from scale import reached
@@ -163,3 +170,75 @@ def test_a_program_without_descriptors_gets_what_is_built_and_one_warning(copies
     (said,) = told(HOARD, copies)
 
     assert "Too many open files" in said
+
+
+def held(cache, n):
+    """The files of an entry, open, and the digest of one of its pieces."""
+    key = get(cache, n).key.digest
+    root = disk.Root(cache.root)
+    found = disk.hold(root, key, disk.Memory(root, write=False), "once")
+    return found, found.manifest.pieces[0][1].digest
+
+
+def wait_for_descriptors(root):
+    """Use one entry where no descriptor is left, and close another meanwhile; how long that took.
+
+    Returns the errno of the use too, and how long it waited.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+    cache = tensorcache.open(root)
+    (one, digest), (idle, _) = held(cache, 1), held(cache, 2)
+    one.close()
+    idle.close()
+    files, longest, began = [], 0.0, time.monotonic()
+
+    def use():
+        try:
+            return one.using(digest, lambda _: 0)
+        except OSError as error:
+            return error.errno
+
+    with contextlib.suppress(OSError):
+        while True:
+            files.append(os.open("/dev/null", os.O_RDONLY))
+    with ThreadPoolExecutor(1) as pool:
+        using = pool.submit(use)
+        while not using.done():
+            asked = time.monotonic()
+            idle.close()
+            longest = max(longest, time.monotonic() - asked)
+            time.sleep(0.001)
+    waited = time.monotonic() - began
+    for file in files:
+        os.close(file)
+    assert one.using(digest, lambda _: 0) == 0
+    return using.result(), waited, longest
+
+
+def test_who_waits_for_descriptors_keeps_nobody_from_closing_theirs(cache, root):
+    with Fork(wait_for_descriptors, root) as process:
+        code, waited, longest = process.answer
+
+    assert code == errno.EMFILE
+    assert waited > 0.25
+    assert longest < 0.1
+
+
+def test_what_is_collected_waits_for_no_other_entry(cache, root):
+    """Whose thread may have a lock that a fork waits for, while the fork's has that of entries."""
+    (one, digest), (other, _) = held(cache, 1), held(cache, 2)
+    name = os.path.relpath(disk.manifest_path(disk.Root(root), other.manifest.key), root)
+    begun, go_on = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        using = pool.submit(one.using, digest, lambda _: begun.set() or go_on.wait(5))
+        assert begun.wait(5)
+        assert name in open_below(root)
+        began = time.monotonic()
+        del other
+        took = time.monotonic() - began
+        assert name not in open_below(root)
+        go_on.set()
+        assert using.result()
+    one.close()
+
+    assert took < 1

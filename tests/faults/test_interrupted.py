@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import itertools
 import logging
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ from roots import named_by_manifests, names_in
 from scale import HOURS, IS_SOAK, reached, some
 
 import tensorcache
+from tensorcache import disk
 
 TIMES = round(4_000 * HOURS) if IS_SOAK else 100
 
@@ -285,3 +287,44 @@ def test_interrupted_at_any_moment_a_call_leaves_nothing_behind(where, shm):
     found = names_in(root, "entries", "shards", "documents", "building")
     assert found == named_by_manifests(root)
     reached("interrupted", cases=figures["caught"])
+
+
+def remove_interrupted(root, outside):
+    """Remove a leftover, interrupted before each line that runs: how often, and what stayed."""
+    place = disk.Root(str(root))
+    disk.prepare(place, write=True)
+    fired, left = 0, set()
+    while True:
+        (root / "quarantine/1-old/within").mkdir(parents=True, exist_ok=True)
+        (root / "quarantine/1-old/within/file").touch()
+        (root / "quarantine/1-old/file").touch()
+        if not (root / "quarantine/1-old/link").is_symlink():
+            (root / "quarantine/1-old/link").symlink_to(outside)
+        (leftover,) = disk.listing(place).quarantine
+        lines = itertools.count()
+
+        def interrupt(_frame, event, _, lines=lines, last=fired):
+            if event == "line" and next(lines) == last:
+                raise KeyboardInterrupt
+            return interrupt
+
+        try:
+            sys.settrace(interrupt)
+            disk.remove_leftover(place, leftover)
+            sys.settrace(None)
+        except KeyboardInterrupt:
+            fired += 1
+        else:
+            return fired, sorted(left), os.listdir(root / "quarantine")
+        left.update(open_below(root))
+
+
+def test_a_removal_that_is_interrupted_leaves_nothing_open(shm):
+    (shm / "outside").mkdir()
+    (shm / "outside" / "mine").touch()
+    with Fork(remove_interrupted, shm / "removal", shm / "outside") as process:
+        fired, left, there = process.answer
+
+    assert fired > 10
+    assert (left, there) == ([], [])
+    assert os.listdir(shm / "outside") == ["mine"]

@@ -104,6 +104,7 @@ def test_a_folder_that_is_a_link_is_left_alone(folder, place, shm):
         name = f"{folder[:-2]}/{min(os.listdir(place / folder[:-2]))}"
     link = plant(place, name, outside)
     before = seen(outside)
+    assert f"{name}: it is a link: remove it" in cache.verify()
     do_all(place, cache)
     do_all(place, None)
 
