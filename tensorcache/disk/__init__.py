@@ -17,6 +17,7 @@ from tensorcache.disk.held import (
     hold,
     read_manifest,
 )
+from tensorcache.disk.keys import find, keys_in, keys_of
 from tensorcache.disk.lock import Lease, claim, holder, locked
 from tensorcache.disk.memory import (
     Memory,
@@ -31,11 +32,8 @@ from tensorcache.disk.place import (
     Root,
     dangers,
     default_root,
-    find,
     format_of,
     generation_of,
-    keys_in,
-    keys_of,
     let_group_write,
     manifest_path,
     piece_name,

@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 from tensorcache.disk.descriptor import Descriptor
 from tensorcache.disk.filesystem import filesystem, is_shared
-from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing, NotACache, UnsafeCache
+from tensorcache.errors import CacheTooNew, EntryCorrupt, NotACache, UnsafeCache
 
 ROOT_FORMAT = 1
 MARKER = "tensorcache.json"
 TEMPORARY = ".tensorcache-"  # the beginning of temporary names
-MIN_PREFIX = 6
 DIGEST_BYTES = 32  # what a manifest ends with, in every format
 _DIGEST = re.compile("[0-9a-f]{64}")
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -93,43 +92,6 @@ def _checked(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
         raise EntryCorrupt(f"{digest!r:.80} is no digest of 64 hexadecimal digits")
     return digest
-
-
-def find(root: Root, prefix: str) -> str:
-    """The key of the one entry whose digits begin with `prefix`.
-
-    Raises:
-        EntryMissing: none does, more than one does, or it is no prefix of 6 digits or more.
-    """
-    if len(prefix) < MIN_PREFIX or len(prefix) > 64 or set(prefix) - set("0123456789abcdef"):
-        raise EntryMissing(f"key {prefix!r:.80}: give {MIN_PREFIX} to 64 hexadecimal digits")
-    keys = [key for key in keys_in(root, prefix[:2]) if key.startswith(prefix)]
-    if not keys:
-        raise EntryMissing(f"no entry {prefix!r:.80} in {root.path}: `tensorcache ls` lists them")
-    if len(keys) > 1:
-        some = ", ".join(sorted(key[:16] for key in keys)[:4])
-        raise EntryMissing(f"{len(keys)} entries begin with {prefix!r}: {some}; give more digits")
-    return keys[0]
-
-
-def keys_in(root: Root, folder: str) -> list[str]:
-    """The keys of the manifests in one folder of `entries/`; a link is none of ours."""
-    try:
-        if os.path.islink(root.join("entries", folder)):
-            return []
-        names = os.listdir(root.join("entries", folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [name[:64] for name in names if len(name) == 72 and name.endswith(".msgpack")]
-
-
-def keys_of(root: Root) -> list[str]:
-    """The keys of all manifests."""
-    try:
-        folders = os.listdir(root.join("entries"))
-    except FileNotFoundError:
-        return []
-    return [key for folder in sorted(folders) for key in keys_in(root, folder)]
 
 
 def prepare(root: Root, *, write: bool) -> None:
