@@ -9,7 +9,7 @@ from tensorcache import disk, shard
 from tensorcache.errors import EntryCorrupt, EntryMissing
 from tensorcache.key import Key, NoKeyNow
 from tensorcache.manifest import Manifest
-from tensorcache.tree import collector_paused
+from tensorcache.tree import collector_spared
 
 if TYPE_CHECKING:  # torch is imported by the first section that is opened
     from tensorcache.column import OpenSection
@@ -110,7 +110,7 @@ class Entry(Mapping[str, Any]):
             structure = self._manifest.sections[name]
             if isinstance(structure, str):
                 structure = bytes(self._pieces.document(structure))
-            with collector_paused():  # hundreds of small objects, all of which stay
+            with collector_spared():  # hundreds of small objects, all of which stay
                 section = OpenSection(structure, self._pieces, clone=self._clone)
             self._open[name] = section
         return section

@@ -52,7 +52,8 @@ class Switch:
     @property
     def is_off(self) -> bool:
         """Whether this thread or task is inside `disabled()`."""
-        return any(one is self for one in _off.get())
+        off = _off.get()
+        return bool(off) and any(one is self for one in off)
 
     @property
     def mode(self) -> str:

@@ -9,15 +9,24 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
-import weakref
+from collections.abc import Callable
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_ssize_t)
 _libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _FAILED = ctypes.c_void_p(-1).value
+
+
 # One type for maps of every size, cut by a view: making a type costs more than mapping a file.
-_Memory = ctypes.c_ubyte * sys.maxsize
+class _Memory(ctypes.c_ubyte * sys.maxsize):  # type: ignore[misc]
+    """Mapped memory, unmapped with its last view; at the end of the process the kernel does it."""
+
+    size_bytes = 0
+
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if self.size_bytes and not ending():
+            _libc.munmap(ctypes.addressof(self), self.size_bytes)
 
 
 def map_file(descriptor: int, size_bytes: int) -> memoryview:
@@ -31,6 +40,5 @@ def map_file(descriptor: int, size_bytes: int) -> memoryview:
     if address == _FAILED:
         raise OSError(ctypes.get_errno(), f"{size_bytes} bytes cannot be mapped")
     memory = _Memory.from_address(address)
-    # Every view keeps `memory`; at the end of the process the kernel unmaps what is left.
-    weakref.finalize(memory, _libc.munmap, address, size_bytes).atexit = False
+    memory.size_bytes = size_bytes  # every view keeps `memory`
     return memoryview(memory).cast("B")[:size_bytes]

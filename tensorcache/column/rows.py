@@ -26,8 +26,7 @@ Copies = dict[tuple[int, tuple[int, ...], str], torch.Tensor]
 TOGETHER = 16  # elements whose tensors are made at once when a list is walked through
 # Bytes of rows that are decoded in one go: few at first, so that the first row comes soon; then
 # what a processor's own memory holds.
-FIRST_BYTES, STEP_BYTES = 16 << 10, 1 << 20
-SPARED_BYTES = 256 << 10  # below it the collector has less to do than it takes to spare it
+FIRST_BYTES, STEP_BYTES = 4 << 10, 1 << 20
 
 
 class Column(NamedTuple):
@@ -176,7 +175,7 @@ class List(NamedTuple):
         assert self.ends is not None  # one skeleton or many
         begin = int(self.ends[start - 1]) if start else 0
         rows = self.document[begin : int(self.ends[stop - 1])]
-        if rows.nbytes <= SPARED_BYTES:
+        if rows.nbytes <= FIRST_BYTES:
             return tree.unpack_rows(rows, stop - start)
         with tree.collector_spared():
             return tree.unpack_rows(rows, stop - start)

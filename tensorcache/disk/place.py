@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import json
 import os
@@ -78,6 +79,7 @@ def piece_path(root: Root, kind: str, digest: str) -> str:
     return root.join(piece_name(kind, digest))
 
 
+@functools.lru_cache(maxsize=1024)  # every open asks for it two or three times
 def piece_name(kind: str, digest: str) -> str:
     """The path of a shard or document below the root.
 
@@ -301,8 +303,8 @@ def read_file(path: str) -> bytes:
         EntryCorrupt: it is something else.
         OSError: it is not there, or cannot be read.
     """
-    with open_regular(path) as number, open(number, "rb", buffering=0, closefd=False) as file:
-        return file.read()
+    with open_regular(path) as number:
+        return b"".join(iter(lambda: os.read(number, 1 << 16), b""))
 
 
 def open_regular(path: str) -> Descriptor:
