@@ -140,7 +140,7 @@ def _place(root: disk.Root) -> Place:
         version = None  # it may be one: nobody lets us look
     else:
         if version is None:
-            raise NotACache(f"{root.path!r} is no cache, it has no marker: check the path")
+            raise disk.no_marker(root)
     space = os.statvfs(root.path)
     kind = disk.filesystem(root.path)
     writable = os.access(root.path, os.W_OK | os.X_OK)

@@ -284,3 +284,11 @@ def test_an_array_outlives_its_entry_and_its_file(cache):
     gc.collect()
 
     assert x.sum() == 499500
+
+
+def test_an_empty_name_is_no_directory(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(tensorcache.NotACache, match="names none: give a path"):
+        tensorcache.open("")
+    assert os.listdir(tmp_path) == []

@@ -10,7 +10,7 @@ from typing import Any
 
 from tensorcache import disk
 from tensorcache.cache.main import Cache
-from tensorcache.errors import ReadOnlyCache, TensorCacheError
+from tensorcache.errors import NotACache, ReadOnlyCache, TensorCacheError
 
 MODES = ("rw", "ro", "refresh", "off")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -53,6 +53,8 @@ def open_cache(
         raise ValueError(f"verify={verify!r}: use one of {', '.join(POLICIES)}")
     if trust not in (None, "group"):
         raise ValueError(f"{said}={trust!r}: use 'group' or nothing")
+    if directory is not None and not os.fspath(directory):
+        raise NotACache("directory='' names none: give a path, or leave it out for the default")
     path: Any = disk.default_root() if directory is None else os.fspath(directory)
     with contextlib.suppress(FileNotFoundError):  # in a directory that was removed none can begin
         path = os.path.abspath(path)

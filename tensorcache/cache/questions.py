@@ -21,6 +21,7 @@ from tensorcache.errors import (
     EntryCorrupt,
     EntryMissing,
     LeaseTimeout,
+    ReadOnlyCache,
     TensorCacheError,
     UnkeyableValue,
 )
@@ -188,6 +189,7 @@ class Questions:
         except (OSError, TensorCacheError) as error:
             missed = f"the newest uses are not counted: {error}"
         try:
+            self._refuse_none(index, missed)
             found = ask(index)
         except EntryCorrupt:
             if not self._switch.writes:
@@ -199,6 +201,15 @@ class Questions:
         if missed:  # where there is no answer either, that is what is said
             self._switch.builds.warn(missed)
         return found
+
+    def _refuse_none(self, index: Index, missed: str) -> None:
+        """An index that is yet to be made knows no entry, and must not say that there is none."""
+        if index.revision() is None and disk.keys_of(self._root):
+            why = missed.rpartition(": ")[2] or "the cache is open for reading only"
+            raise ReadOnlyCache(
+                f"index {self._root.join('index.sqlite')!r} is not there and cannot be made now "
+                f"({why}): ask once where the cache can be written"
+            )
 
     def bring_up(
         self, index: Index | None = None, patience_seconds: float = QUESTION_SECONDS

@@ -116,10 +116,7 @@ def prepare(root: Root, *, write: bool) -> None:
     version = format_of(root)
     if version is None:
         if not write:
-            raise NotACache(
-                f"{root.path!r} is no cache, it has no {MARKER}: check the path, or build "
-                f"something into it first"
-            )
+            raise no_marker(root)
         _begin(root)
     elif version > ROOT_FORMAT:
         raise CacheTooNew(
@@ -168,6 +165,19 @@ def _is_directory(path: str) -> bool:
         return False
 
 
+def no_marker(root: Root) -> NotACache:
+    """Why a directory without its marker is no cache, and what to do."""
+    if os.path.isdir(root.join("entries")):
+        return NotACache(
+            f"{root.path!r} has entries and no {MARKER}: if this is a cache, make a file of that "
+            f'name with the line {{"format": {ROOT_FORMAT}}}'
+        )
+    return NotACache(
+        f"{root.path!r} is no cache, it has no {MARKER}: check the path, or build something into "
+        f"it first"
+    )
+
+
 def begin_again(root: Root) -> None:
     """Begin anew where a cache was emptied while it was open; one that is gone stays gone.
 
@@ -200,10 +210,7 @@ def _refuse_foreign(root: Root) -> None:
     # What has a marker by now was begun, and perhaps used, since we looked for one.
     if foreign and not is_begun(root):
         if os.path.isdir(root.join("entries")):
-            raise NotACache(
-                f"{root.path!r} has entries and no {MARKER}: if this is a cache, write "
-                f'{{"format": {ROOT_FORMAT}}} into it'
-            )
+            raise no_marker(root)
         raise NotACache(
             f"{root.path!r} is no cache and has {len(foreign)} other files "
             f"({min(foreign)!r:.60}, …): choose an empty directory"

@@ -276,3 +276,31 @@ def test_an_index_that_may_not_be_read_costs_one_warning(cache, root):
     get(cache, 3)
     assert entries_in_rows(root) == 3
     reached("index away", cases=1)
+
+
+def test_a_lost_index_that_cannot_be_made_is_not_an_empty_cache(cache, root):
+    entry = get(cache, 1)
+    os.unlink(Path(root, "index.sqlite"))
+    with tensorcache.open(root, mode="ro") as reader:
+        for ask in (reader.entries, lambda: reader.table("SELECT * FROM entry")):
+            with pytest.raises(tensorcache.ReadOnlyCache, match="is not there and cannot be made"):
+                ask()
+        assert hit(reader, 1).hit
+    assert list(cache.entries()["key"]) == [entry.key.digest]
+
+
+def test_a_cache_that_lost_its_marker_is_told_how_to_get_it_back(root, tc):
+    get(tensorcache.open(root), 1)
+    os.unlink(Path(root, "tensorcache.json"))
+    with pytest.raises(tensorcache.NotACache) as caught:
+        tensorcache.open(root)
+    code, _, told = tc("ls")
+    said, _, of_doctor = tc("doctor")
+
+    assert code == said == 2
+    assert str(caught.value) in told
+    assert str(caught.value) in of_doctor
+    Path(root, "tensorcache.json").write_text('{"format": 1}\n')
+    with tensorcache.open(root) as cache:
+        assert hit(cache, 1).hit
+        assert cache.verify(deep=True) == []
