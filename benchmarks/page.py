@@ -95,12 +95,12 @@ def introduction(results):
 def rounds_said(results):
     """How often what was done."""
     loads = [
-        f"{len(row['peer_seconds']['full'])} of {TITLES[row['payload']]}"
+        f"{TITLES[row['payload']]}: {len(row['peer_seconds']['full'])}"
         for row in rows_of(results, what="load", peer=TORCH.name)
         if "peer_seconds" in row
     ]
     said = (
-        f"Rounds of loads: {', '.join(loads)}. Of what takes a peer more than 5 s there are two "
+        f"Rounds of loads ({'; '.join(loads)}). Of what takes a peer more than 5 s there are two "
         f"loads and one put (`torch` has all), at 100,000 batches one of each; a put without a "
         f"ratio was made once, alone."
     )
