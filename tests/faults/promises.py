@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent / "results.json"  # of the last whole `make soak
 
 
 class Promise(NamedTuple):
-    """A row of the table; `figures` are named as `scale.reached` was told them."""
+    """A row of the table; its figures come from the run."""
 
     words: str
     rests_on: str
