@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -111,6 +112,13 @@ def place(root):
 
 def mode_of(path):
     return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def copied(whole, root):
+    """A root put in the place of whatever an earlier test left there; its path."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(whole, root)
+    return str(root)
 
 
 def files_in(path):

@@ -12,7 +12,7 @@ import msgpack
 import pytest
 import torch
 from damage import HARMS, elsewhere
-from roots import PREAMBLE, build_fails, flip, names_in, shards_of
+from roots import PREAMBLE, build_fails, copied, flip, names_in, shards_of
 from scale import reached, some
 
 import tensorcache
@@ -55,9 +55,7 @@ def whole(shm):
 @pytest.fixture
 def root(whole, shm):
     """A copy of it, which the fixture `cache` opens."""
-    shutil.rmtree(shm / "within", ignore_errors=True)
-    shutil.copytree(whole, shm / "within" / "cache")
-    return str(shm / "within" / "cache")
+    return copied(whole, shm / "within" / "cache")
 
 
 def shared_piece(root, kind):

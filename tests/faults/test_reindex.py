@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from damage import HARMS
-from roots import flip, get, hit, names_in, rows, same
+from roots import copied, flip, get, hit, names_in, rows, same
 from scale import reached, some
 
 import tensorcache
@@ -63,9 +63,7 @@ def whole(shm):
 @pytest.fixture
 def root(whole, shm):
     """A copy of it, which the fixture `cache` opens."""
-    shutil.rmtree(shm / "within", ignore_errors=True)
-    shutil.copytree(whole, shm / "within" / "cache")
-    return str(shm / "within" / "cache")
+    return copied(whole, shm / "within" / "cache")
 
 
 def is_back(root, whole):
