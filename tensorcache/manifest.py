@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from blake3 import blake3
 
 from tensorcache.errors import CacheTooNew, EntryCorrupt, UnstorableValue
-from tensorcache.key import check_namespace
+from tensorcache.key import Key, check_namespace
 from tensorcache.tree import pack, unpack
 
 MANIFEST_FORMAT = 1
@@ -162,13 +162,14 @@ def to_bytes(manifest: Manifest) -> bytes:
     return body + blake3(body).digest()
 
 
-def from_bytes(data: bytes, key: str) -> Manifest:
-    """The manifest of `key` from the bytes of its file.
+def from_bytes(data: bytes, wanted: Key | str) -> Manifest:
+    """The manifest of the key `wanted` from the bytes of its file.
 
     Raises:
         EntryCorrupt: the digest, the form or the key is wrong.
         CacheTooNew: a newer tensorcache wrote it; it must neither be replaced nor moved away.
     """
+    key = str(wanted)
     body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
     if len(data) <= _DIGEST_BYTES or blake3(body).digest() != digest:
         raise EntryCorrupt(f"manifest {key[:16]}: its bytes do not match their digest")
@@ -179,7 +180,7 @@ def from_bytes(data: bytes, key: str) -> Manifest:
                 f"entry {key[:16]} has format {fields['format']}, this tensorcache reads "
                 f"{MANIFEST_FORMAT}: upgrade tensorcache"
             )
-        _check_identity(fields["key"], fields["identity"], key)
+        _check_identity(fields["key"], fields["identity"], wanted)
         return Manifest(
             key=key,
             identity=fields["identity"],
@@ -215,10 +216,12 @@ def _parts(parts: Any) -> Parts | None:
     return None if parts is None else {name: Part(*part) for name, part in parts.items()}
 
 
-def _check_identity(key: str, identity: str, wanted: str) -> None:
+def _check_identity(key: str, identity: str, wanted: Key | str) -> None:
     """What the index and every view are made from must be what a key is made from."""
-    if key != wanted:
+    if key != str(wanted):
         raise ValueError(f"it is of the key {key!r:.80}")
+    if isinstance(wanted, Key) and identity == wanted.text:
+        return  # the very text that was asked for
     if hashlib.sha256(identity.encode()).hexdigest() != key:
         raise ValueError("its identity text is not the key's")
     text = json.loads(identity)

@@ -92,7 +92,7 @@ class Builds:
 
     def hit(self, key: Key | str, started: float, *, clone: bool) -> Entry | None:
         """The entry, if it is there; its use is one appended line."""
-        held = self._hold(str(key))
+        held = self._hold(key)
         if held is None:
             return None
         entry = of_held(held, hit=True, key=key if isinstance(key, Key) else None, clone=clone)
@@ -155,7 +155,7 @@ class Builds:
                 _log.debug("%s is built without a lease: %s", key.short, error)
                 return None, None
             try:
-                held = None if refresh else self._hold(key.digest, again=True)
+                held = None if refresh else self._hold(key, again=True)
             except BaseException:
                 if lease is not None:
                     lease.release()
@@ -259,7 +259,7 @@ class Builds:
                 return f"not published: the source {name!r} changed while it was read"
         return ""
 
-    def _hold(self, key: str, *, again: bool = False) -> disk.Held | None:
+    def _hold(self, key: Key | str, *, again: bool = False) -> disk.Held | None:
         """The entry held open; what is broken is set aside, what cannot be read is a miss.
 
         `again`: whatever is wrong has been said.
@@ -272,12 +272,12 @@ class Builds:
         except CacheTooNew as error:
             raise NewerEntry(str(error)) from error
         except EntryCorrupt as error:
-            say(f"entry {key[:16]} is broken and counts as a miss: {error}")
+            say(f"entry {str(key)[:16]} is broken and counts as a miss: {error}")
             blamed = error.piece
             if not again:
-                self.best_effort(lambda: self._set_aside(key, blamed))
+                self.best_effort(lambda: self._set_aside(str(key), blamed))
         except OSError as error:  # EIO, EMFILE, EACCES are no evidence of rot
-            say(f"entry {key[:16]} cannot be read and counts as a miss: {error}")
+            say(f"entry {str(key)[:16]} cannot be read and counts as a miss: {error}")
         return None
 
     def _set_aside(self, key: str, piece: tuple[str, str] | None) -> None:

@@ -27,6 +27,7 @@ TOGETHER = 16  # elements whose tensors are made at once when a list is walked t
 # Bytes of rows that are decoded in one go: few at first, so that the first row comes soon; then
 # what a processor's own memory holds.
 FIRST_BYTES, STEP_BYTES = 4 << 10, 1 << 20
+WHOLE_BYTES = 128 << 10  # a document no larger is decoded whole, which needs none of its ends
 
 
 class Column(NamedTuple):
@@ -131,12 +132,15 @@ class _Number(int):
 
 
 class List(NamedTuple):
-    """A laid-out list as it lies: one `skeleton`, or rows of a document that end at `ends`."""
+    """A laid-out list as it lies: one `skeleton`, or rows of a document that end at `ends()`.
+
+    Whoever walks through a short one needs no ends, and so they are mapped when first asked for.
+    """
 
     length: int
     skeleton: bytes | None
     document: memoryview
-    ends: np.ndarray[Any, Any] | None
+    ends: Callable[[], np.ndarray[Any, Any]] | None
     ordinals: bool
     fields: tuple[Field, ...]
 
@@ -158,23 +162,30 @@ class List(NamedTuple):
         if self.skeleton is not None:
             return self.skeleton
         assert self.ends is not None  # one skeleton or many
-        start = int(self.ends[position - 1]) if position else 0
-        return self.document[start : int(self.ends[position])]
+        ends = self.ends()
+        start = int(ends[position - 1]) if position else 0
+        return self.document[start : int(ends[position])]
 
     def reach(self, start: int, size_bytes: int) -> int:
         """Up to where rows from `start` on take so many bytes; one row is never too much."""
         if self.ends is None:
             return start + TOGETHER
-        begin = int(self.ends[start - 1]) if start else 0
-        return max(start + 1, bisect.bisect_right(self.ends, begin + size_bytes))
+        if not start and self.document.nbytes <= WHOLE_BYTES:
+            return self.length
+        ends = self.ends()
+        begin = int(ends[start - 1]) if start else 0
+        return max(start + 1, bisect.bisect_right(ends, begin + size_bytes))
 
     def rows(self, start: int, stop: int) -> list[Any]:
         """The elements of a list without tensors, decoded in one go."""
         if self.skeleton is not None:
             return [tree.unpack(self.skeleton) for _ in range(start, stop)]
         assert self.ends is not None  # one skeleton or many
-        begin = int(self.ends[start - 1]) if start else 0
-        rows = self.document[begin : int(self.ends[stop - 1])]
+        rows = self.document
+        if start or stop < self.length:
+            ends = self.ends()
+            begin = int(ends[start - 1]) if start else 0
+            rows = rows[begin : int(ends[stop - 1])]
         if rows.nbytes <= FIRST_BYTES:
             return tree.unpack_rows(rows, stop - start)
         with tree.collector_spared():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -110,11 +111,12 @@ def _list(laid: dict[str, Any], pieces: Pieces) -> List:
         )
         for field in laid["fields"]
     )
+    ends = laid["ends"]
     return List(
         length=laid["length"],
         skeleton=laid["skeleton"],
         document=pieces.document(laid["document"]) if laid["document"] else _NOTHING,
-        ends=_index(laid["ends"], pieces) if laid["ends"] else None,
+        ends=functools.cache(functools.partial(_index, ends, pieces)) if ends else None,
         ordinals=laid["ordinals"],
         fields=fields,
     )

@@ -10,7 +10,6 @@ machines share will stand behind them.
 from tensorcache.disk.filesystem import filesystem, is_shared
 from tensorcache.disk.held import (
     Held,
-    check_piece,
     digest_of,
     forget_entry,
     forget_piece,
@@ -76,7 +75,6 @@ __all__ = [
     "Root",
     "Staging",
     "append_use",
-    "check_piece",
     "claim",
     "clear_note",
     "dangers",

@@ -8,6 +8,7 @@ closes itself. It is a second line: whoever opens something closes it, by `with`
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -49,6 +50,11 @@ class Descriptor:
         if not self._numbers:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._numbers[0]
+
+    @functools.cached_property
+    def status(self) -> os.stat_result:
+        """What the kernel said of it when it was first asked for."""
+        return os.fstat(self.number)
 
     def close(self) -> None:
         """Close it, once."""

@@ -24,13 +24,14 @@ from tensorcache.disk.descriptor import Descriptor
 from tensorcache.disk.memory import Memory
 from tensorcache.disk.place import Root, manifest_path, open_regular, piece_name, piece_path
 from tensorcache.errors import CacheTooNew, EntryCorrupt, EntryMissing
+from tensorcache.key import Key
 from tensorcache.manifest import MAX_MANIFEST_BYTES, Manifest, Piece, from_bytes
 
 READ_BYTES = 1 << 20
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _PAUSES_SECONDS = (0.0, 0.01, 0.05, 0.25)  # other threads may be opening much just now
 T = TypeVar("T")
-_Check = Callable[[str, Piece, int], None]
+_Check = Callable[[str, Piece, Descriptor], None]
 
 
 class _Descriptors(NamedTuple):
@@ -61,7 +62,7 @@ class Held:
         """
         return _making_room(lambda most: self._using(digest, use, most))
 
-    def _using(self, digest: str, use: Callable[[int], T], most: int) -> T:
+    def _using(self, digest: str, use: Callable[[int], T], most: int | None) -> T:
         with _open.lock:
             if self._descriptors is None:
                 self._descriptors = self._reopened(most)
@@ -81,7 +82,7 @@ class Held:
         with descriptor as number:
             return use(number)
 
-    def _reopened(self, most: int) -> _Descriptors:
+    def _reopened(self, most: int | None) -> _Descriptors:
         key = self.manifest.key
         with contextlib.suppress(EntryCorrupt, CacheTooNew):
             opened = _open_entry(self.root, key, _unchecked, most)
@@ -113,7 +114,7 @@ def _limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
 
-def _unchecked(_kind: str, _piece: Piece, _descriptor: int) -> None:
+def _unchecked(_kind: str, _piece: Piece, _file: Descriptor) -> None:
     """What was found good once is opened by its digest."""
 
 
@@ -131,6 +132,8 @@ class _Open:
     def touch(self, held: Held, count: int) -> None:
         """Make it the last; close the first ones while there are too many."""
         with self.lock:
+            if not self.ended and id(held) == next(reversed(self._entries), None):
+                return  # it is: an entry opens one section after the other
             self.forget(held)
             self._entries[id(held)] = weakref.ref(held), count
             self._count += count
@@ -171,7 +174,7 @@ os.register_at_fork(
 )
 
 
-def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
+def hold(root: Root, key: Key | str, memory: Memory, verify: str) -> Held | None:
     """Open an entry and check it by policy (`size`, `once`, `digest`); None where there is none.
 
     Raises:
@@ -179,30 +182,31 @@ def hold(root: Root, key: str, memory: Memory, verify: str) -> Held | None:
         CacheTooNew: a newer tensorcache wrote it.
     """
     # One look for all pieces of the entry; what it lacks is looked up piece by piece.
-    known = memory.get(_entry_name(key)) if verify == "once" else None
+    name = _entry_name(str(key))
+    known = memory.get(name) if verify == "once" else None
     known = known if isinstance(known, dict) else {}
     found: dict[str, list[int]] = {}
 
-    def check(kind: str, piece: Piece, file: int) -> None:
-        name = piece_name(kind, piece.digest)
-        found[name] = _fingerprint(os.fstat(file))
-        if known.get(name) != found[name]:
-            check_piece(kind, piece, file, memory, verify)
+    def check(kind: str, piece: Piece, file: Descriptor) -> None:
+        path = piece_name(kind, piece.digest)
+        found[path] = _fingerprint(file.status)
+        if known.get(path) != found[path]:
+            _check_piece(kind, piece, file, memory, verify)
 
     opened = _making_room(lambda most: _open_entry(root, key, check, most))
     if opened is None:
         return None
     if verify == "once" and found != known:
-        memory[_entry_name(key)] = found
+        memory[name] = found
     return Held(root, *opened)
 
 
-def _making_room(do: Callable[[int], T]) -> T:
-    """What `do` gives for the pieces that one entry may keep open.
+def _making_room(do: Callable[[int | None], T]) -> T:
+    """What `do` gives for the pieces that one entry may keep open, None for half of the limit.
 
     Where no descriptor is left, entries give theirs up, and this one keeps none but its manifest's.
     """
-    most = _limit() // 2
+    most = None
     pauses = iter(_PAUSES_SECONDS)
     while True:
         try:
@@ -217,7 +221,7 @@ def _making_room(do: Callable[[int], T]) -> T:
 
 
 def _open_entry(
-    root: Root, key: str, check: _Check, most: int
+    root: Root, key: Key | str, check: _Check, most: int | None
 ) -> tuple[Manifest, _Descriptors] | None:
     """Once more by name where it was replaced or a piece was missing.
 
@@ -228,7 +232,7 @@ def _open_entry(
     for _ in range(2):
         missing = None
         try:
-            descriptor = open_regular(manifest_path(root, key))
+            descriptor = open_regular(manifest_path(root, str(key)))
         except FileNotFoundError:
             return None
         try:
@@ -247,13 +251,16 @@ def _open_entry(
     return None
 
 
-def _open_pieces(root: Root, manifest: Manifest, check: _Check, most: int) -> dict[str, Descriptor]:
+def _open_pieces(
+    root: Root, manifest: Manifest, check: _Check, most: int | None
+) -> dict[str, Descriptor]:
     """Check every piece, and keep descriptors of `most` of them."""
+    most = _limit() // 2 if most is None else most
     pieces: dict[str, Descriptor] = {}
     try:
         for kind, piece in manifest.pieces:
             descriptor = pieces[piece.digest] = _open_piece(root, kind, piece.digest)
-            check(kind, piece, descriptor.number)
+            check(kind, piece, descriptor)
             if len(pieces) > most:
                 pieces.pop(piece.digest).close()
     except BaseException:
@@ -300,19 +307,19 @@ def _share(descriptor: int) -> bool:
     return True
 
 
-def check_piece(kind: str, piece: Piece, descriptor: int, memory: Memory, verify: str) -> None:
+def _check_piece(kind: str, piece: Piece, file: Descriptor, memory: Memory, verify: str) -> None:
     """Check an open piece by policy, and remember what was found good.
 
     Raises:
         EntryCorrupt: its size or its digest is wrong; `.piece` is (kind, digest).
     """
-    status = os.fstat(descriptor)
+    status = file.status
     name = piece_name(kind, piece.digest)
     if status.st_size != piece.size_bytes:
         raise _corrupt(kind, piece.digest, f"it has {status.st_size} bytes, not {piece.size_bytes}")
     if verify == "size" or (verify == "once" and memory.get(name) == _fingerprint(status)):
         return
-    if _digest(descriptor, piece.size_bytes) != piece.digest:
+    if _digest(file.number, piece.size_bytes) != piece.digest:
         raise _corrupt(kind, piece.digest, "its bytes do not match its name")
     if verify == "once":
         memory[name] = _fingerprint(status)

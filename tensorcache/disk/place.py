@@ -330,7 +330,7 @@ def open_regular(path: str) -> Descriptor:
             raise EntryCorrupt(f"{path!r} is a link, not a file of ours") from error
         raise
     try:
-        if not stat.S_ISREG(os.fstat(descriptor.number).st_mode):
+        if not stat.S_ISREG(descriptor.status.st_mode):
             raise EntryCorrupt(f"{path!r} is no plain file")
     except BaseException:
         descriptor.close()

@@ -66,8 +66,12 @@ def collector_spared() -> Iterator[None]:
     moves = gc.isenabled() and not gc.get_freeze_count()
     if moves:
         gc.collect(1)
-    with collector_paused():
+    counts = _pauses.begin()
+    try:
         yield
         if moves and not gc.get_freeze_count():
             gc.freeze()
             gc.unfreeze()
+    finally:
+        if counts:
+            _pauses.end()
