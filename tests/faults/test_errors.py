@@ -106,7 +106,7 @@ def check(deed, told, root):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("deed", DEEDS)
 def test_whatever_call_fails_no_value_is_wrong_and_nothing_is_lost(deed, nurse, seed, shm):
     root, report = shm / "cache", shm / "told"

@@ -77,7 +77,7 @@ def fork_in_a_thread(root):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("forking", [fork_in_handlers, fork_in_a_thread])
 def test_a_fork_at_any_moment_of_a_build_takes_no_lock_along(forking, shm):
     root = shm / forking.__name__

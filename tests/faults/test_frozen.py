@@ -146,7 +146,7 @@ CASES = [
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize(("deed", "meanwhile"), CASES)
 def test_a_writer_frozen_at_any_call_loses_nothing(deed, meanwhile, nurse, seed, shm):
     root, file = shm / "cache", shm / "failed"
@@ -182,7 +182,7 @@ def test_a_writer_frozen_at_any_call_loses_nothing(deed, meanwhile, nurse, seed,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("meanwhile", [remove, refresh, evict])
 def test_a_reader_frozen_at_any_call_gets_the_old_value_the_new_one_or_none(
     meanwhile, nurse, seed, shm

@@ -269,7 +269,7 @@ def storm(root, times, seed, where):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("where", [["miss"], ["miss", "hit", "refresh"]], ids=["misses", "all"])
 def test_interrupted_at_any_moment_a_call_leaves_nothing_behind(where, shm):
     root = shm / f"storm-{len(where)}"

@@ -81,7 +81,7 @@ PAIRS = int(1000 * HOURS) if IS_SOAK else 20
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800 if IS_SOAK else 300)
+@pytest.mark.timeout(3000 if IS_SOAK else 300)
 @pytest.mark.parametrize("deed", some(CHANGING, 2))
 def test_killed_again_while_it_recovers_it_leaves_a_whole_cache(deed, nurse, seed, shm):
     root, dead = shm / "twice", shm / "dead"

@@ -43,7 +43,7 @@ def cuts_of(kind: str, steps: int, calls: list[Call]) -> Iterator[Cut]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800 if IS_SOAK else 300)
+@pytest.mark.timeout(3000 if IS_SOAK else 300)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_a_power_cut_takes_nothing_that_was_acknowledged(name, kind, power, seed, shm):
