@@ -87,7 +87,7 @@ def _download(seasons: list[str], pause: float, to: Path) -> tuple[bool, str]:
     if missing:
         ask = download.client()
         known = len(download.questions(seasons)) - len(missing)
-        title = f"asking the league's site {len(missing)} questions, {known} are answered already"
+        title = f"asking for {len(missing)} logs, {known} are there"
         with (
             writing(f"--to {to}", BadLeague),
             report.steps(title, len(missing), told=True) as step,

@@ -157,7 +157,7 @@ def test_a_download_that_was_cut_short_goes_on_where_it_stopped(site, recorded, 
     ] * (len(download.BACKOFF) + 1)
     assert done.returncode == 0, done.stderr
     assert asked(site)[before:] == [f"{SEASON} {PLAYOFFS} T", f"{SEASON} {PLAYOFFS} P"]
-    assert "2 questions, 2 are answered already" in done.stdout
+    assert "asking for 2 logs, 2 are there" in done.stdout
 
 
 def test_without_the_client_it_is_one_line_with_the_remedy(site, tmp_path):

@@ -136,9 +136,11 @@ def _answer(
             return {"headers": list(answer["headers"]), "data": list(answer["data"])}
         except Exception as error:  # noqa: BLE001  # requests' own, a page for JSON, plain ones
             said = f"{type(error).__name__}: {error}"
+            if len(said) > 200:  # what it was stands in front, why behind
+                said = f"{said[:80]} ... {said[-100:]}"
         wait(backoff * pause)
     raise NoAnswer(
-        f"{question}: the league's site has not answered in {len(BACKOFF) + 1} tries: {said:.200}: "
+        f"{question}: the league's site has not answered in {len(BACKOFF) + 1} tries: {said}: "
         f"run it again later, what was fetched is kept in {folder}"
     )
 
