@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -216,6 +217,19 @@ def test_stat_names_follow_the_windows():
     assert names[:2] == ["pts_L15", "reb_L15"]
     assert names[10] == "pts_L40"
     assert names[20:] == ["continuity", "minutes_share", "starter", "minutes_rank"]
+
+
+@pytest.mark.parametrize("windows", [[10], [15, 30], [30, 10], [4, 9, 25, 82]])
+def test_no_window_leaves_a_column_of_zeros(league, windows):
+    """Domain trap: columns of a window that the code did not know by name were all 0."""
+    wanted = inputs(f"training.rolling_windows={windows}")
+    _, batches = build_batches(league, build_lists(league, wanted)[0][-2:], wanted)
+    stats = torch.cat([batch["player_stats"].flatten(0, 2) for batch in batches])
+
+    assert stats.shape[1] == len(stat_names(windows)) == wanted["stat_dim"]
+    assert stats.any(0).all()
+    for first, second in itertools.combinations(range(len(windows)), 2):  # each of its own games
+        assert not torch.equal(stats[:, 10 * first], stats[:, 10 * second])
 
 
 def test_a_stat_that_is_0_everywhere_is_refused(altered_db):

@@ -49,12 +49,16 @@ def _row_stats(league: League, inputs: Mapping[str, Any]) -> np.ndarray:
     """`WINDOW_STATS` of each window by row (rows + 1, S - 4), float32; the last, 0, is nobody's."""
     totals = _totals(league)
     windows = inputs["rolling_windows"]
-    stats = np.concatenate([_window_means(league, totals, window) for window in windows], axis=1)
+    width = len(WINDOW_STATS)
+    stats = np.zeros((len(totals), width * len(windows)), dtype=np.float32)
+    for place, window in enumerate(windows):
+        columns = slice(place * width, (place + 1) * width)
+        stats[:-1, columns] = _window_means(league, totals, window)
     if inputs["use_prior_season_baseline"]:
-        empty = np.flatnonzero(~stats.any(1) & (league.player_games.season >= 0))
+        empty = np.flatnonzero(~stats[:-1].any(1) & (league.player_games.season >= 0))
         lookback = inputs["prior_season_lookback_days"]
         stats[empty] = np.tile(_prior_season_means(league, totals, empty, lookback), len(windows))
-    return np.concatenate([stats, np.zeros_like(stats[:1])]).astype(np.float32)
+    return stats
 
 
 def _totals(league: League) -> np.ndarray:
