@@ -343,7 +343,7 @@ def test_the_script_copies_byte_for_byte_and_then_leaves_the_files_alone(files, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "say either --from DIR or --simulate"),
+        ([], "say one of --from DIR, --simulate and --download"),
         (["--from", "nowhere"], "no directory 'nowhere'"),
         (["--from", "."], "teams.parquet is missing: name a directory of all five with --from"),
     ],

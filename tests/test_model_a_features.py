@@ -1,8 +1,13 @@
 """Tensors against a slow reference, and against the future."""
 
 import contextlib
-import datetime as dt
+import hashlib
+import itertools
+import os
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,17 +15,42 @@ import torch
 from model_a.batches import build_batches, build_payload, embedding_index
 from model_a.config import DEFAULTS, batch_inputs, load_config
 from model_a.errors import BadInput, NothingToFold
-from model_a.features import stat_names
+from model_a.features import OTHER_STATS, stat_names
 from model_a.league import read_league
 from model_a.lists import build_lists, relevance
 from model_a.rosters import exact_totals, sums
+from slow_features import SlowBatch, read_logs
 
 TINY = DEFAULTS.with_name("tiny.yaml")
-WINDOW = ("pts", "reb", "ast", "stl", "blk", "tov")
+COUNTED = "min pts reb oreb dreb ast stl blk tov fgm fga fg3m fg3a ftm fta".split()
+# A third of the logs count nothing: windows of nothing but zeros, players without a minute.
+HOLES = (
+    f"UPDATE player_game_logs SET {', '.join(f'{name} = 0' for name in COUNTED)} "
+    "WHERE (player_id * 7 + CAST(substr(game_id, 4) AS INTEGER)) % 3 = 0"
+)
+AT_MOST = dict.fromkeys(("availability", *OTHER_STATS), 1) | {"true_shooting": 1.5}  # all threes
+# Prints a digest of all that a build makes, as a process with another salt makes it.
+DIGEST = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from model_a.batches import build_payload
+from test_model_a_features import digest, inputs
+print(digest(build_payload(sys.argv[3], inputs())))
+"""
 
 
 def inputs(*settings):
     return batch_inputs(load_config([TINY], ["training.max_list_dates=12", *settings]))
+
+
+def digest(payload):
+    told = hashlib.sha256(
+        repr([payload[name] for name in payload if not name.endswith("batches")]).encode()
+    )
+    for batch in payload["oof_batches"] + payload["all_batches"]:
+        for name, value in batch.items():
+            told.update(name.encode() + value.numpy().tobytes())
+    return told.hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -29,150 +59,117 @@ def league(league_db):
 
 
 @pytest.fixture(scope="module")
-def logs(league_db):
-    """Every player log as a dict, by player and date."""
+def holed_db(league_db, tmp_path_factory):
+    path = tmp_path_factory.mktemp("holed") / "league.sqlite"
     with contextlib.closing(sqlite3.connect(league_db)) as db:
-        db.row_factory = sqlite3.Row
-        rows = db.execute(
-            "SELECT p.*, g.game_date, g.season, t.min AS team_min, t.plus_minus AS team_plus_minus "
-            "FROM player_game_logs p JOIN games g USING (game_id) JOIN team_game_logs t "
-            "ON t.game_id = p.game_id AND t.team_id = p.team_id ORDER BY p.player_id, g.game_date"
-        )
-        return [dict(row) for row in rows]
+        db.execute("VACUUM INTO ?", (str(path),))
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(HOLES)
+    return path
 
 
-class Reference:
-    """What a team's players are on a date, the slow way: from the rows before it, one by one."""
-
-    def __init__(self, logs, one, wanted):
-        self.wanted = wanted
-        self.start = wanted["seasons"][one["season"]]["start"]
-        self.before = {}
-        for row in logs:
-            if row["game_date"] < one["as_of_date"]:
-                self.before.setdefault(row["player_id"], []).append(row)
-
-    def roster(self, team):
-        minutes = {
-            player: sum(r["min"] for r in rows if r["team_id"] == team and self.now(r))
-            for player, rows in self.before.items()
-            if rows[-1]["team_id"] == team and self.now(rows[-1])
-        }
-        by_minutes = sorted(minutes, key=lambda player: (-minutes[player], player))
-        return {player: minutes[player] for player in by_minutes[: self.wanted["roster_size"]]}
-
-    def now(self, row):
-        return row["game_date"] >= self.start
-
-    def stats(self, team, roster, player, rank):
-        stats = []
-        for window in self.wanted["rolling_windows"]:
-            stats += self.means(self.before[player][-window:])
-        if not any(stats) and self.wanted["use_prior_season_baseline"]:
-            lookback = dt.timedelta(self.wanted["prior_season_lookback_days"])
-            since = str(dt.date.fromisoformat(self.start) - lookback)
-            prior = [r for r in self.before[player] if since <= r["game_date"] < self.start]
-            stats = self.means(prior) * len(self.wanted["rolling_windows"])
-        share = roster[player] / sum(roster.values())
-        place = 1 - rank / (self.wanted["roster_size"] - 1)
-        return [*stats, self.continuity(team), share, float(rank < 5), place]
-
-    def means(self, rows):
-        if not rows:
-            return [0.0] * 10
-        sums = {name: sum(r[name] for r in rows) for name in (*WINDOW, "fga", "fta")}
-        shots = sums["fga"] + 0.44 * sums["fta"]
-        on_court = [r["min"] / r["team_min"] * r["team_plus_minus"] for r in rows]
-        return [
-            *(sums[name] / len(rows) for name in WINDOW),
-            sum(r["min"] > 0 for r in rows) / len(rows),
-            sums["pts"] / (2 * shots) if shots else 0.0,
-            (shots + sums["tov"]) / len(rows),
-            sum(on_court) / len(rows),
-        ]
-
-    def continuity(self, team):
-        since = str(dt.date.fromisoformat(self.start) - dt.timedelta(400))
-        played, returning = 0, 0
-        for rows in self.before.values():
-            of_team = [r for r in rows if r["team_id"] == team]
-            minutes = sum(r["min"] for r in of_team if self.now(r))
-            played += minutes
-            if any(since <= r["game_date"] < self.start for r in of_team):
-                returning += minutes
-        return returning / played
+@pytest.fixture(scope="module")
+def logs(league_db):
+    return read_logs(league_db)
 
 
-@pytest.mark.parametrize("windows", [[10, 30], [1], [3, 7, 50]])
-def test_tensors_equal_a_slow_reference(league, logs, windows):
-    wanted = inputs(f"training.rolling_windows={windows}")
+@pytest.fixture(scope="module")
+def holed_logs(holed_db):
+    return read_logs(holed_db)
+
+
+@pytest.mark.parametrize(
+    ("db", "rows", "settings"),
+    [
+        ("league_db", "logs", []),
+        ("league_db", "logs", ["rolling_windows=[3, 7, 50]", "roster_size=20"]),
+        ("holed_db", "holed_logs", ["rolling_windows=[1]", "roster_size=1"]),
+        ("holed_db", "holed_logs", ["rolling_windows=[2, 1]", "prior_season_lookback_days=150"]),
+        ("holed_db", "holed_logs", ["rolling_windows=[1]", "use_prior_season_baseline=false"]),
+    ],
+)
+def test_tensors_equal_a_slow_reference(request, db, rows, settings):
+    wanted = inputs(*(f"training.{setting}" for setting in settings))
+    league = read_league(str(request.getfixturevalue(db)), wanted)
     lists, _ = build_lists(league, wanted)
-    picked = [lists[0], lists[7], lists[-1]]
+    picked = [*lists[:2], lists[7], lists[-2], lists[-1]]
     metas, batches = build_batches(league, picked, wanted)
 
     for one, meta, batch in zip(picked, metas, batches, strict=True):
-        reference = Reference(logs, one, wanted)
-        teams, size, width = len(one["team_ids"]), wanted["roster_size"], wanted["stat_dim"]
-        assert {name: tuple(value.shape) for name, value in batch.items()} == {
-            "embedding_indices": (1, teams, size),
-            "player_stats": (1, teams, size, width),
-            "minutes": (1, teams, size),
-            "key_padding_mask": (1, teams, size),
-            "rel": (1, teams),
-        }
+        slow = SlowBatch(request.getfixturevalue(rows), one, wanted)
+        tensors = slow.tensors()
+
+        assert meta["player_ids_per_team"] == slow.player_ids()
         assert batch["rel"].tolist() == [pytest.approx(relevance(one))]
-        for place, team in enumerate(one["team_ids"][:4]):
-            roster = reference.roster(team)
-            n = len(roster)
-            stats = [reference.stats(team, roster, p, r) for r, p in enumerate(roster)]
-            indices = [embedding_index(player, wanted["num_embeddings"]) for player in roster]
-            most = max(roster.values())
-
-            assert meta["player_ids_per_team"][place] == [*roster, *[None] * (size - n)]
-            np.testing.assert_allclose(
-                batch["player_stats"][0, place, :n], stats, rtol=1e-5, atol=1e-5
-            )
-            assert not batch["player_stats"][0, place, n:].any()
-            assert batch["embedding_indices"][0, place].tolist() == [
-                *indices,
-                *[wanted["num_embeddings"]] * (size - n),
-            ]
-            assert batch["minutes"][0, place, :n].tolist() == pytest.approx(
-                [minutes / most for minutes in roster.values()]
-            )
-            assert batch["key_padding_mask"][0, place].tolist() == [False] * n + [True] * (size - n)
+        assert set(batch) == {*tensors, "rel"}
+        for name, values in tensors.items():
+            made = batch[name].squeeze(0).numpy()
+            assert batch[name].shape == (1, *values.shape)
+            if made.dtype == np.float32:
+                np.testing.assert_allclose(made, values, rtol=1e-5, atol=1e-5, err_msg=name)
+            else:
+                np.testing.assert_array_equal(made, values, err_msg=name)
+        assert made_of(batch) == {
+            "embedding_indices": torch.int64,
+            "player_stats": torch.float32,
+            "minutes": torch.float32,
+            "key_padding_mask": torch.bool,
+            "rel": torch.float32,
+        }
 
 
-@pytest.mark.parametrize("target", ["null", "final_rank"])
-def test_no_game_on_or_after_the_date_reaches_a_tensor(altered_db, league, target):
+def made_of(batch):
+    return {name: value.dtype for name, value in batch.items()}
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_no_game_on_or_after_the_date_reaches_a_tensor(altered_db, league, place):
     """Every value of every such game is changed, dates and fixtures are not."""
-    wanted = inputs(f"training.listmle_target={target}")
-    lists, _ = build_lists(league, wanted)
-    dates = sorted({one["as_of_date"] for one in lists})
-    date = dates[len(dates) // 2]
-    later = f"game_id IN (SELECT game_id FROM games WHERE game_date >= '{date}')"
-    counts = "reb oreb dreb ast stl blk tov fgm fga fg3m fg3a ftm fta pts".split()
-    changed = ", ".join(f"{name} = {name} * 3 + player_id % 7" for name in counts)
-    path = altered_db(
-        f"UPDATE player_game_logs SET min = 1 + player_id % 40, {changed} WHERE {later};"
-        f"UPDATE team_game_logs SET plus_minus = plus_minus * -9 + 1, min = 265, "
-        f"wl = CASE wl WHEN 'W' THEN 'L' ELSE 'W' END WHERE {later};"
-    )
-    other = read_league(str(path), wanted)
-    others, _ = build_lists(other, wanted)
+    dates = sorted({one["as_of_date"] for one in build_lists(league, inputs())[0]})
+    date = dates[round(place * (len(dates) - 1))]
+    other = read_league(str(altered_db(all_changed_since(date))), inputs())
 
-    for made, again in zip(lists, others, strict=True):
-        if made["as_of_date"] <= date:
-            known = set(made) - {"final_rank"}
-            assert {name: made[name] for name in known} == {name: again[name] for name in known}
-    until = [[o for o in every if o["as_of_date"] <= date] for every in (lists, others)]
-    _, before = build_batches(league, until[0], wanted)
-    _, after = build_batches(other, until[1], wanted)
-    for one, two in zip(before, after, strict=True):
-        for name in one:
-            if name != "rel" or target == "null":
+    for target in ("null", "final_rank", "playoff_outcome"):
+        wanted = inputs(f"training.listmle_target={target}")
+        made, again = (lists_and_batches(one, date, wanted) for one in (league, other))
+
+        assert made["lists"] == again["lists"]
+        assert made["metas"] == again["metas"]
+        for one, two in zip(made["batches"], again["batches"], strict=True):
+            for name in set(one) - {"rel"}:
                 assert torch.equal(one[name], two[name]), name
-    assert sum(len(every) for every in until) > 20
+        # A target of the season's end does change, or this test has changed nothing.
+        assert (made["rel"] == again["rel"]) == (target == "null")
+        assert len(made["lists"]) >= 2
+
+
+def lists_and_batches(league, date, wanted):
+    """What is made of a league until a date, the targets apart."""
+    lists = [one for one in build_lists(league, wanted)[0] if one["as_of_date"] <= date]
+    metas, batches = build_batches(league, lists, wanted)
+    return {
+        "lists": [one | {"final_rank": 0} for one in lists],
+        "metas": [meta | {"rel_values": 0} for meta in metas],
+        "batches": batches,
+        "rel": [batch["rel"].tolist() for batch in batches],
+    }
+
+
+def all_changed_since(date):
+    """SQL that gives every game on or after a date other figures, another winner, other players."""
+    later = f"game_id IN (SELECT game_id FROM games WHERE game_date >= '{date}')"
+    in_playoffs = f"game_id IN (SELECT game_id FROM playoff_games WHERE game_date >= '{date}')"
+    changed = ", ".join(f"{name} = {name} * 3 + player_id % 7" for name in COUNTED[1:])
+    lost = "wl = CASE wl WHEN 'W' THEN 'L' ELSE 'W' END"
+    return (
+        f"UPDATE player_game_logs SET min = 1 + player_id % 40, {changed} WHERE {later};"
+        f"UPDATE team_game_logs SET plus_minus = plus_minus * -9 + 1, min = 265, pts = pts + 50, "
+        f"{lost} WHERE {later};"
+        f"UPDATE playoff_team_game_logs SET {lost} WHERE {in_playoffs};"
+        "UPDATE player_game_logs SET team_id = (SELECT home_team_id + away_team_id FROM games g "
+        "WHERE g.game_id = player_game_logs.game_id) - team_id "
+        f"WHERE player_id % 3 = 0 AND {later};"
+    )
 
 
 def test_the_newest_game_before_the_date_counts(league, logs):
@@ -222,6 +219,19 @@ def test_stat_names_follow_the_windows():
     assert names[20:] == ["continuity", "minutes_share", "starter", "minutes_rank"]
 
 
+@pytest.mark.parametrize("windows", [[10], [15, 30], [30, 10], [4, 9, 25, 82]])
+def test_no_window_leaves_a_column_of_zeros(league, windows):
+    """Domain trap: columns of a window that the code did not know by name were all 0."""
+    wanted = inputs(f"training.rolling_windows={windows}")
+    _, batches = build_batches(league, build_lists(league, wanted)[0][-2:], wanted)
+    stats = torch.cat([batch["player_stats"].flatten(0, 2) for batch in batches])
+
+    assert stats.shape[1] == len(stat_names(windows)) == wanted["stat_dim"]
+    assert stats.any(0).all()
+    for first, second in itertools.combinations(range(len(windows)), 2):  # each of its own games
+        assert not torch.equal(stats[:, 10 * first], stats[:, 10 * second])
+
+
 def test_a_stat_that_is_0_everywhere_is_refused(altered_db):
     path = altered_db("UPDATE player_game_logs SET blk = 0")
 
@@ -232,6 +242,36 @@ def test_a_stat_that_is_0_everywhere_is_refused(altered_db):
 def test_embedding_indices_are_the_same_in_every_process():
     """Domain trap: Python's own hash of a str is salted."""
     assert [embedding_index(player, 500) for player in (2544, 201939)] == [221, 486]
+
+
+def test_a_build_is_the_same_bytes_whatever_salts_the_hashes(league_db):
+    """Domain trap: indices by a salted hash differed from process to process."""
+    paths = [str(Path(__file__).parent), str(DEFAULTS.parents[1] / "scripts"), str(league_db)]
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", DIGEST, *paths],
+            env={**os.environ, "PYTHONHASHSEED": salt},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for salt in ("1", "2")
+    }
+
+    assert digests == {f"{digest(build_payload(str(league_db), inputs()))}\n"}
+
+
+def test_stats_are_of_possible_size(league):
+    """Domain trap: shooting of 4 to 7, where 0.5 is usual, was cached and served."""
+    wanted = inputs()
+    _, batches = build_batches(league, build_lists(league, wanted)[0], wanted)
+    stats = torch.cat([batch["player_stats"][~batch["key_padding_mask"]] for batch in batches])
+
+    for name, values in zip(stat_names(wanted["rolling_windows"]), stats.T, strict=True):
+        most = AT_MOST.get(name.partition("_L")[0], np.inf)
+        assert values.max() <= most, name
+        assert values.min() >= (-np.inf if name.startswith("on_court") else 0), name
+        assert values.isfinite().all(), name
 
 
 def test_running_totals_are_exact_whatever_follows():
@@ -262,6 +302,17 @@ def test_the_sections_go_by_the_same_numbers(league_db):
         assert batch["rel"].tolist() == [pytest.approx(meta["rel_values"])]
     assert payload["split_info"]["label"] == "SIMULATED"
     assert payload["split_info"]["n_teams"] == 30
+
+
+def test_lists_of_less_than_a_conference_are_counted_with_the_reason(league_db, league):
+    """Domain trap: lists of 19 of 30 teams looked like any other."""
+    wanted = inputs("training.max_list_dates=null", "training.max_lists_oof=4")
+    lists, _ = build_lists(league, wanted)
+    payload = build_payload(str(league_db), wanted)
+
+    short = sum(len(one["team_ids"]) < 15 for one in lists)
+    assert payload["split_info"]["short"] == {"a team has not played yet": short}
+    assert 0 < short < 0.1 * len(lists)
 
 
 def test_test_seasons_train_nothing(league_db):

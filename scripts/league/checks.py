@@ -200,7 +200,7 @@ def _sums(frames: Frames) -> None:
 def _seasons(games: pd.DataFrame) -> None:
     wrong = ~games["season_type"].isin([REGULAR, PLAYOFFS])
     _refuse(games[wrong], "games: unknown season_type", f"use {REGULAR!r} or {PLAYOFFS!r}")
-    wrong = [not _is_season(name) for name in games["season"]]
+    wrong = [not is_season(name) for name in games["season"]]
     _refuse(games[wrong], "games: not the name of a season", "write it like '2014-15'")
     regular = games[games["season_type"] == REGULAR]
     if regular.empty:
@@ -215,7 +215,8 @@ def _seasons(games: pd.DataFrame) -> None:
     )
 
 
-def _is_season(name: str) -> bool:
+def is_season(name: str) -> bool:
+    """Whether it is two years like 2014-15, the second following the first."""
     first, dash, second = name.partition("-")
     return (
         bool(dash)

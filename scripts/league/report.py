@@ -16,17 +16,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from league.download import NoAnswer
 from league.layout import BadLeague
 
 SHOWN_ROWS = 5
 
 
 @contextmanager
-def steps(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function that is told each of `total` steps before it begins."""
+def steps(title: str, total: int, *, told: bool = False) -> Iterator[Callable[[str], None]]:
+    """Yield a function that is told each of `total` steps before it begins.
+
+    Elsewhere than on a terminal only the title is printed; where steps are `told`, so is each.
+    """
     if not sys.stdout.isatty():
         print(title, flush=True)
-        yield lambda _: None
+        yield lambda name: print(f"  {name}", flush=True) if told else None
         return
     # Not as the format of a column: a path may hold braces and brackets.
     columns = (
@@ -55,10 +59,11 @@ def table(frame: pd.DataFrame, title: str) -> None:
     Console().print(drawn)
 
 
-def refuse(error: BadLeague | BadDisk | OSError) -> int:
+def refuse(error: BadLeague | BadDisk | NoAnswer | OSError) -> int:
     """Say on stderr what is wrong in one line, and show the first of the wrong rows.
 
-    Returns the exit code: 3 for a disk that is full or read-only, 2 for wrong use.
+    Returns the exit code: 3 for a disk that is full or read-only, or a site that does not answer;
+    2 for wrong use.
     """
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     rows = getattr(error, "rows", None)
@@ -66,4 +71,4 @@ def refuse(error: BadLeague | BadDisk | OSError) -> int:
         print(rows.head(SHOWN_ROWS).to_string(index=False), file=sys.stderr)
         if len(rows) > SHOWN_ROWS:
             print(f"... and {len(rows) - SHOWN_ROWS} more rows", file=sys.stderr)
-    return 3 if isinstance(error, BadDisk) else 2
+    return 3 if isinstance(error, BadDisk | NoAnswer) else 2

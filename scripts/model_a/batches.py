@@ -20,7 +20,7 @@ import torch
 
 from model_a.errors import BadInput, NothingToFold
 from model_a.features import player_stats, stat_names
-from model_a.league import check_league, read_league
+from model_a.league import TEAMS, check_league, read_league
 from model_a.lists import build_lists, relevance, subsample
 from model_a.rosters import find_rosters
 from model_a.split import compute_split
@@ -124,10 +124,12 @@ def _lists_and_split(
     check_league(league, inputs)
     lists, dropped = build_lists(league, inputs)
     train, _, split_info = compute_split(lists, inputs)
+    whole = TEAMS // 2  # a conference
     split_info |= {
         "label": league.label,
         "n_teams": len(league.team_ids),
         "dropped": dropped,
+        "short": {"a team has not played yet": sum(len(one["team_ids"]) < whole for one in lists)},
         "stat_names": stat_names(inputs["rolling_windows"]),
     }
     return league, lists, train, split_info
@@ -162,7 +164,8 @@ def _batch(fields: Mapping[str, np.ndarray], date: int, teams: np.ndarray, one: 
 
 
 def _meta(league: League, latest: np.ndarray, one: List) -> dict[str, Any]:
-    ids = league.player_ids[league.player_games.player[latest]]
+    ids = league.player_ids[league.player_games.player[latest]].astype(object)
+    ids[latest < 0] = None
     return {
         "team_ids": one["team_ids"],
         "as_of_date": one["as_of_date"],
@@ -170,10 +173,7 @@ def _meta(league: League, latest: np.ndarray, one: List) -> dict[str, Any]:
         "season": one["season"],
         "win_rates": one["win_rates"],
         "rel_values": relevance(one),
-        "player_ids_per_team": [
-            [player_id if row >= 0 else None for player_id, row in zip(*team, strict=True)]
-            for team in zip(ids.tolist(), latest.tolist(), strict=True)
-        ],
+        "player_ids_per_team": ids.tolist(),
     }
 
 

@@ -69,7 +69,10 @@ class Season(_Section):
     @model_validator(mode="after")
     def _has_days(self) -> Season:
         if self.start > self.end:
-            raise ValueError(f"is empty: it starts on {self.start} and ends on {self.end}")
+            raise ValueError(
+                f"is empty: it starts on {self.start} and ends on {self.end}: "
+                "give its first and last day"
+            )
         return self
 
 

@@ -35,17 +35,30 @@ def player_stats(
     league: League, rosters: Rosters, days: np.ndarray, inputs: Mapping[str, Any]
 ) -> np.ndarray:
     """Stats (D, 30, P, S) float32, 0 where a roster has no player."""
+    by_row = _row_stats(league, inputs)
+    width = by_row.shape[1]
+    stats = np.empty((*rosters.latest.shape, width + len(OTHER_STATS)), dtype=np.float32)
+    stats[..., :width] = by_row[rosters.latest]
+    stats[..., width:] = _minutes_stats(rosters)
     there = rosters.latest >= 0
+    stats[..., width] = np.where(there, _continuity(league, days)[:, :, None], 0.0)
+    return stats
+
+
+def _row_stats(league: League, inputs: Mapping[str, Any]) -> np.ndarray:
+    """`WINDOW_STATS` of each window by row (rows + 1, S - 4), float32; the last, 0, is nobody's."""
     totals = _totals(league)
-    windows = [_window_means(league, totals, window) for window in inputs["rolling_windows"]]
-    by_row = np.concatenate(windows, axis=1)
-    stats = np.where(there[..., None], by_row[rosters.latest], 0.0)
+    windows = inputs["rolling_windows"]
+    width = len(WINDOW_STATS)
+    stats = np.zeros((len(totals), width * len(windows)), dtype=np.float32)
+    for place, window in enumerate(windows):
+        columns = slice(place * width, (place + 1) * width)
+        stats[:-1, columns] = _window_means(league, totals, window)
     if inputs["use_prior_season_baseline"]:
+        empty = np.flatnonzero(~stats[:-1].any(1) & (league.player_games.season >= 0))
         lookback = inputs["prior_season_lookback_days"]
-        _fill_from_prior_season(stats, league, totals, rosters, days, lookback)
-    others = _minutes_stats(rosters)
-    others[..., 0] = np.where(there, _continuity(league, days)[:, :, None], 0.0)
-    return np.concatenate([stats, others], axis=-1).astype(np.float32)
+        stats[empty] = np.tile(_prior_season_means(league, totals, empty, lookback), len(windows))
+    return stats
 
 
 def _totals(league: League) -> np.ndarray:
@@ -78,23 +91,15 @@ def _means(totals: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray
     return np.stack([*plain, availability, shooting, shots + counts["tov"], on_court], axis=1)
 
 
-def _fill_from_prior_season(
-    stats: np.ndarray,
-    league: League,
-    totals: np.ndarray,
-    rosters: Rosters,
-    days: np.ndarray,
-    lookback_days: int,
-) -> None:
-    """Where all of a player's windows are 0, put his means over the days before the season."""
+def _prior_season_means(
+    league: League, totals: np.ndarray, rows: np.ndarray, lookback_days: int
+) -> np.ndarray:
+    """The means of the rows' players over the days before the rows' seasons."""
     games = league.player_games
-    at = np.nonzero((rosters.latest >= 0) & ~stats.any(-1))
-    player = games.player[rosters.latest[at]]
-    season_start = league.seasons.start[league.seasons.at(days)][at[0]]
+    player, season_start = games.player[rows], league.seasons.start[games.season[rows]]
     end = rows_before(games.player, games.day, player, season_start)
     start = rows_before(games.player, games.day, player, season_start - lookback_days)
-    windows = stats.shape[-1] // len(WINDOW_STATS)
-    stats[at] = np.tile(_means(totals, start, end), windows)
+    return _means(totals, start, end)
 
 
 def _minutes_stats(rosters: Rosters) -> np.ndarray:

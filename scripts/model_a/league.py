@@ -115,17 +115,19 @@ def seasons_in_use(inputs: Mapping[str, Any]) -> list[str]:
 
 
 def check_league(league: League, inputs: Mapping[str, Any]) -> None:
-    """Refuse a league whose lists would be smaller than the league is.
+    """Refuse a league whose lists or whose past would be smaller than the league is.
 
     Raises:
-        BadInput: a season in use has no games, or not of 30 teams, or not the playoffs it needs.
+        BadInput: a season in use has no games, or not the playoffs it needs; or one that is there,
+            in use or the past of one that is, has not the games of 30 teams.
     """
-    for name in seasons_in_use(inputs):
-        season = league.seasons.names.index(name)
+    in_use = seasons_in_use(inputs)
+    last = max(map(league.seasons.names.index, in_use), default=-1)
+    for season, name in enumerate(league.seasons.names[: last + 1]):
         playing = np.unique(league.team_games.team[league.team_games.season == season])
-        if not len(playing):
+        if name in in_use and not len(playing):
             raise BadInput(f"season {name!r} has no games in the database: take it out, or load it")
-        if len(playing) < TEAMS:
+        if 0 < len(playing) < TEAMS:
             missing = np.setdiff1d(np.arange(TEAMS), playing)
             ids = ", ".join(str(league.team_ids[team]) for team in missing)
             raise BadInput(
@@ -133,7 +135,8 @@ def check_league(league: League, inputs: Mapping[str, Any]) -> None:
                 "load the rest"
             )
         in_playoffs = int((league.playoff_wins[season] >= 0).sum())
-        if inputs["listmle_target"] == "playoff_outcome" and in_playoffs != PLAYOFF_TEAMS:
+        wanted = name in in_use and inputs["listmle_target"] == "playoff_outcome"
+        if wanted and in_playoffs != PLAYOFF_TEAMS:
             raise BadInput(
                 f"season {name!r} has {in_playoffs} playoff teams, listmle_target "
                 f"'playoff_outcome' needs {PLAYOFF_TEAMS}: load its playoffs, or use 'final_rank'"
@@ -173,7 +176,9 @@ def _read(db: sqlite3.Connection, seasons: Seasons) -> League:
 def _read_teams(db: sqlite3.Connection) -> tuple[np.ndarray, np.ndarray]:
     rows = db.execute("SELECT team_id, conference FROM teams ORDER BY team_id").fetchall()
     if len(rows) != TEAMS:
-        raise BadInput(f"table teams has {len(rows)} teams, a league has {TEAMS}: load the rest")
+        few = len(rows) < TEAMS
+        remedy = "load the rest" if few else "take out those that are none of them"
+        raise BadInput(f"table teams has {len(rows)} teams, a league has {TEAMS}: {remedy}")
     for team_id, conference in rows:
         if conference not in ("E", "W"):
             raise BadInput(f"team {team_id} has the conference {conference!r}: make it 'E' or 'W'")
@@ -283,8 +288,8 @@ def _numbers(db: sqlite3.Connection, query: str, width: int) -> np.ndarray:
         rows = np.fromiter(cells, dtype=np.float64).reshape(-1, width)
     except ValueError as error:  # a text
         raise BadInput(f"a log is no number: {error}: correct the database") from None
-    if np.isnan(rows).any():  # what numpy makes of a null
-        raise BadInput("a log has null for a number: correct the database")
+    if not np.isfinite(rows).all():  # a null is NaN by now
+        raise BadInput("a log has null for a number, or infinity: correct the database")
     return rows
 
 

@@ -28,35 +28,42 @@ class Rosters(NamedTuple):
 
 
 def find_rosters(league: League, days: np.ndarray, roster_size: int) -> Rosters:
-    """The rosters on each of `days`, each of which lies in a season."""
+    """The rosters on each of `days`, which rise, and each of which lies in a season."""
     games = league.player_games
-    latest = latest_rows(league, days)
-    date, player = np.nonzero(latest >= 0)
-    row = latest[date, player]
-    of_season = games.season[row] == league.seasons.at(days)[date]
-    date, row = date[of_season], row[of_season]
-    minutes = _stint_minutes(league)[row]
-    # Sorted by date, team, minutes falling, player: the place within its team is the rank.
-    order = np.lexsort((games.player[row], -minutes, games.team[row], date))
-    date, row, minutes = date[order], row[order], minutes[order]
+    date, row = _latest_rows(league, days)
+    minutes = _stint_minutes(league)
+    # Rows by minutes falling, then player: so one sort of whole numbers ranks every team at once.
+    standing = np.empty(len(minutes), dtype=np.int64)
+    standing[np.lexsort((games.player, -minutes))] = np.arange(len(minutes))
     roster = date * TEAMS + games.team[row]
+    order = np.argsort(roster * len(standing) + standing[row])
+    roster, row = roster[order], row[order]
     rank = np.arange(len(roster)) - np.searchsorted(roster, roster)
     kept = rank < roster_size
-    at = (date[kept], games.team[row[kept]], rank[kept])
-    rosters = Rosters(
-        np.full((len(days), TEAMS, roster_size), -1), np.zeros((len(days), TEAMS, roster_size))
-    )
+    at = (roster[kept], rank[kept])
+    shape = (len(days) * TEAMS, roster_size)
+    rosters = Rosters(np.full(shape, -1), np.zeros(shape))
     rosters.latest[at] = row[kept]
-    rosters.minutes[at] = minutes[kept]
-    return rosters
+    rosters.minutes[at] = minutes[row[kept]]
+    return Rosters(*(array.reshape(len(days), TEAMS, roster_size) for array in rosters))
 
 
-def latest_rows(league: League, days: np.ndarray) -> np.ndarray:
-    """For each day and player, the row of his latest game strictly before it, else -1."""
+def _latest_rows(league: League, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (date, row): a player's latest game strictly before the date, in the date's season.
+
+    A row is the latest from the day after it to the day of the player's next game, so it is laid
+    out over the dates in between, and nobody is looked for on any date.
+    """
     games = league.player_games
-    players = np.arange(len(league.player_ids))
-    row = rows_before(games.player, games.day, players[None, :], days[:, None]) - 1
-    return np.where((row >= 0) & (games.player[row] == players), row, -1)
+    first = np.searchsorted(days, games.day, side="right")
+    season_over = np.searchsorted(days, league.seasons.end[games.season], side="right")
+    end = np.where(games.season < 0, 0, season_over)
+    goes_on = np.flatnonzero(np.diff(games.player) == 0)
+    end[goes_on] = np.minimum(end[goes_on], first[goes_on + 1])
+    dates = np.maximum(end - first, 0)
+    row = np.repeat(np.arange(len(first)), dates)
+    nth = np.arange(len(row)) - np.repeat(dates.cumsum() - dates, dates)
+    return first[row] + nth, row
 
 
 def rows_before(
