@@ -253,6 +253,8 @@ def test_the_sections_go_by_the_same_numbers(league_db):
         "list_metas",
         "oof_batches",
         "all_batches",
+        "test_lists",
+        "test_batches",
     ]
     assert len(payload["all_lists"]) == len(payload["all_batches"])
     for one, meta, batch in zip(
