@@ -101,9 +101,22 @@ def test_every_ranker_is_measured_on_the_same_lists():
         "middle": 1,
         "last_40_days": 1,
     }
+    assert measured["whole_lists"] == {
+        name: of for name, of in measured.items() if name != "whole_lists"
+    }
     for of in (measured, *measured["by_season"].values(), *measured["by_part"].values()):
         assert set(METRICS) <= set(of)
         assert all(set(of[name]) == {"oof_a", "win_rates"} for name in METRICS)
+
+
+def test_lists_that_are_not_whole_are_in_all_but_not_in_whole_lists():
+    lists = [scored(), scored(y=[1.0, 2.0], oof_a=[2.0, 1.0], playoff_ranks=[2, 1])]
+
+    measured = measure(lists, ["oof_a"], {"2015-16": SEASON})
+
+    assert (measured["n_lists"], measured["whole_lists"]["n_lists"]) == (2, 1)
+    assert measured["spearman"]["oof_a"] == pytest.approx(0)
+    assert measured["whole_lists"]["by_part"]["first_40_days"]["spearman"]["oof_a"] == 1
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from model_a.baselines import shrunk_win_rates
 from model_a.batches import build_payload
 from model_a.columns import (
     FACTS,
-    HALF_SEASON_GAMES,
     WIN_RATE_UNIT,
     columns_of,
     gather,
@@ -221,15 +219,19 @@ def test_a_model_of_rosters_alone_learns_by_either_loss(payload, loss):
     assert np.mean(ranked) > 0.5
 
 
-def test_an_untrained_model_ranks_by_the_win_rate_shrunk_towards_last_seasons(payload):
+def test_an_untrained_model_ranks_by_the_record_as_far_as_the_season_is_decided(payload):
     batches = oof_columns(payload)
     settings = CONFIG.model_a.model_copy(update={"learning_rate": 1e-12, "epochs": 1})
     model, _ = fit(batches, list(range(len(batches.teams))), seasons(payload), settings, 42)
     scores = predict(model, batches, list(range(len(batches.teams))))
     for one, ours in zip(payload["oof_lists"], scores, strict=True):
-        shrunk = np.array(shrunk_win_rates(one, HALF_SEASON_GAMES)) - 0.5
+        games = np.array(one["games_played"])
+        is_open = (1 - games / 82) * 20 / (games + 20)
+        prior = np.array(one["prior_win_rates"]) - 0.5
+        record = np.array(one["win_rates"]) - 0.5
+        known = (record * (1 - is_open) + prior * is_open) / WIN_RATE_UNIT
 
-        assert ours == pytest.approx(shrunk / WIN_RATE_UNIT, abs=1e-5)
+        assert ours == pytest.approx(known * np.exp(2 * (1 - is_open).mean()), rel=1e-3, abs=1e-4)
 
 
 def test_facts_of_teams_are_0_where_there_is_no_team_and_no_season_before(payload):
@@ -277,7 +279,7 @@ def test_several_seeds_score_by_their_mean(payload):
     fitted = fit_seeds("one", batches, some, named, config, lambda *told: seen.append(told))
     (first, *_) = scored_by(fitted, batches, payload["oof_lists"], some, "oof_a")
     alone = [
-        predict(fit(batches, some, named, CONFIG.model_a, seed)[0], batches, [0])[0]
+        predict(fit(batches, some, named, CONFIG.model_a, seed)[0], batches, some)[0]
         for seed in (42, 43)
     ]
 

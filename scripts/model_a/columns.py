@@ -19,20 +19,19 @@ if TYPE_CHECKING:
 
     from tensorcache import Batches
 
-# What a team's facts are, and the weight at which the net begins: a win rate shrunk towards last
-# season's by `HALF_SEASON_GAMES` games of it. The rest begin at 0, and are for training to find.
+# What a team's facts are, and the weight at which the net begins: a record to date as far as the
+# season is decided, last season's for the rest. What begins at 0 is for training to find.
 FACTS = {
-    "come": 0.0,
-    "win_rate": 0.0,
-    "win_rate_by_come": 1.0,
-    "prior_win_rate": 0.0,
-    "prior_win_rate_by_to_come": 1.0,
+    "decided": 0.0,
+    "win_rate": 1.0,
+    "win_rate_open": -1.0,
+    "prior_win_rate_open": 1.0,
     "margin": 0.0,
-    "margin_by_come": 0.0,
-    "prior_margin": 0.0,
-    "prior_margin_by_to_come": 0.0,
+    "margin_open": 0.0,
+    "prior_margin_open": 0.0,
 }
-HALF_SEASON_GAMES = 20
+SEASON_GAMES = 82  # some seasons had fewer: they end before all is decided
+SHRINK_GAMES = 20  # after so many games a record says as much of a team as its last season
 # Roughly what final win rates and margins of teams differ by (standard deviations).
 WIN_RATE_UNIT, MARGIN_UNIT = 0.15, 4.5
 
@@ -75,15 +74,18 @@ def columns_of(
 def team_facts(lists: Sequence[dict[str, Any]]) -> Tensor:
     """`FACTS` of the teams of each list, (n, most teams, F), all known before its date.
 
-    `come` is games / (games + `HALF_SEASON_GAMES`); rates and margins are from their middle, in
-    units of what teams differ by. Where a list has no season before, its facts are 0.
+    What is open is the share of the games that are to come, times the weight of last season in a
+    guess at their outcome, `SHRINK_GAMES / (games + SHRINK_GAMES)`; the rest is decided. Rates and
+    margins are from their middle, in units of what teams differ by; `_open` is times what is open.
+    Where a list has no season before, its facts are 0.
     """
     facts = torch.zeros(len(lists), max(len(one["team_ids"]) for one in lists), len(FACTS))
     for row, one in zip(facts, lists, strict=True):
         teams = len(one["team_ids"])
         games = torch.tensor(one["games_played"], dtype=torch.float32)
-        come = games / (games + HALF_SEASON_GAMES)
-        columns = [come]
+        to_come = (1 - games / SEASON_GAMES).clamp_min(0)
+        is_open = to_come * SHRINK_GAMES / (games + SHRINK_GAMES)
+        columns = [1 - is_open]
         for now, then, middle, unit in (
             ("win_rates", "prior_win_rates", 0.5, WIN_RATE_UNIT),
             ("margins", "prior_margins", 0.0, MARGIN_UNIT),
@@ -92,7 +94,7 @@ def team_facts(lists: Sequence[dict[str, Any]]) -> Tensor:
             before = torch.zeros(teams)
             if one[then] is not None:
                 before = (torch.tensor(one[then], dtype=torch.float32) - middle) / unit
-            columns += [to_date, to_date * come, before, before * (1 - come)]
+            columns += [to_date, to_date * is_open, before * is_open]
         row[:teams] = torch.stack(columns, dim=-1)
     return facts
 

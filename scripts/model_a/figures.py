@@ -42,12 +42,12 @@ def ranks(groups: Mapping[str, tuple[Lists, str]], label: str) -> bytes:
     """How often a team of each true place was given each place; PNG.
 
     `groups` are lists by what to call them, and the name of their scores. Lists of fewer teams than
-    the most are left out.
+    the most are left out, here and in `by_day`.
     """
     figure, panels = _panels(groups, f"Predicted place against the true one, {label} league", 4.6)
     for axes, (title, (lists, ranker)) in zip(panels, groups.items(), strict=True):
-        teams = max(len(one["y"]) for one in lists)
-        whole = [one for one in lists if len(one["y"]) == teams]
+        whole = _whole(lists)
+        teams = len(whole[0]["y"])
         counts = np.zeros((teams, teams))
         for one in whole:
             np.add.at(counts, (_places(one[ranker]), _places(one["y"])), 1)
@@ -97,7 +97,8 @@ def by_day(
     """Mean Spearman by day of the season, the model's and the baselines'; PNG."""
     title = f"Spearman by day of the season, {label} league"
     figure, panels = _panels(groups, title, 5.2, sharey=True)
-    for axes, (name, (lists, ranker)) in zip(panels, groups.items(), strict=True):
+    for axes, (name, (every, ranker)) in zip(panels, groups.items(), strict=True):
+        lists = _whole(every)
         day = np.array([_day(one, ranges) for one in lists])
         for column, said, style in [
             (ranker, "model", STYLES["model"]),
@@ -116,6 +117,11 @@ def by_day(
     panels[0].set_ylabel("mean Spearman of a list")
     panels[0].legend(frameon=False, loc="lower right")
     return _png(figure)
+
+
+def _whole(lists: Lists) -> Lists:
+    teams = max(len(one["y"]) for one in lists)
+    return [one for one in lists if len(one["y"]) == teams]
 
 
 def _points(day: np.ndarray, values: np.ndarray) -> tuple[list[float], list[float]]:

@@ -24,20 +24,23 @@ def measure(
     """Means over the lists of each metric and ranker, in all and by what lists differ in.
 
     `playoff_spearman` is a mean of the lists whose season has playoffs, None where none has. The
-    parts of a season are its first 40 days, its last 40, and what lies between.
+    parts of a season are its first 40 days, its last 40, and what lies between. `whole_lists` is
+    the same of the lists that have as many teams as any: in a list of two a ranker is right or
+    wrong, +1 or -1, and a few of those outweigh much.
     """
     values = {name: _values(lists, rankers, metric) for name, metric in METRICS.items()}
-    whole = _means(values, rankers, np.ones(len(lists), dtype=bool))
-    for name, of in (
-        ("by_season", lambda one: one["season"]),
-        ("by_conference", lambda one: one["conference"]),
-        ("by_part", lambda one: season_part(one["as_of_date"], ranges[one["season"]])),
-    ):
-        kinds = np.array([of(one) for one in lists])
-        whole[name] = {
-            kind: _means(values, rankers, kinds == kind) for kind in sorted({*kinds.tolist()})
-        }
-    return whole
+    kinds = {
+        "by_season": np.array([one["season"] for one in lists]),
+        "by_conference": np.array([one["conference"] for one in lists]),
+        "by_part": np.array(
+            [season_part(one["as_of_date"], ranges[one["season"]]) for one in lists]
+        ),
+    }
+    teams = np.array([len(one["y"]) for one in lists])
+    return {
+        **_broken_down(values, rankers, kinds, teams > 0),
+        "whole_lists": _broken_down(values, rankers, kinds, teams == teams.max()),
+    }
 
 
 def by_seed(lists: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> dict[str, Any]:
@@ -124,6 +127,22 @@ def _values(
 ) -> np.ndarray:
     """The metric of each list and ranker, (n, rankers); NaN where a list does not have it."""
     return np.array([[metric(one, one[ranker]) for ranker in rankers] for one in lists])
+
+
+def _broken_down(
+    values: Mapping[str, np.ndarray],
+    rankers: Sequence[str],
+    kinds: Mapping[str, np.ndarray],
+    chosen: np.ndarray,
+) -> dict[str, Any]:
+    """The means of the chosen lists, and of those of each kind among them."""
+    measured = _means(values, rankers, chosen)
+    for name, of_lists in kinds.items():
+        measured[name] = {
+            kind: _means(values, rankers, chosen & (of_lists == kind))
+            for kind in sorted({*of_lists[chosen].tolist()})
+        }
+    return measured
 
 
 def _means(

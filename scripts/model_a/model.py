@@ -18,15 +18,17 @@ class DeepSet(nn.Module):
     Deep Sets: Zaheer et al. 2017. Pooling by attention with one query: Lee et al. 2019 (Set
     Transformer, section 3.2); here the query is the mean of the team's own players. Beside it the
     score sees the mean of the stats, weighted by minutes.
-    With `facts_start` (F) the facts of a team are scored too, by weights that start there; the
-    first fact, 0 to 1, says how far the season has come, and the score of the roster is a blend of
-    two by it, one for the first day and one for the last. The roster's weights start at 0, so an
-    untrained net ranks by the facts alone.
+    With `facts_start` (F) the facts of a team are scored too, by weights that start there and decay
+    towards it. The first fact, 0 to 1, says how much of the season is decided, and the roster
+    counts by the rest. All weights learned start at 0, so an untrained net ranks by the start
+    alone. `sharpness` sets the scale of a list's scores by its first fact, for the order of late
+    lists is the surer one; it changes no order.
     `stat_mean` and `stat_std` (S) standardise the stats; they belong to the model that was trained.
     """
 
     stat_mean: Tensor
     stat_std: Tensor
+    facts_start: Tensor
 
     def __init__(
         self,
@@ -56,10 +58,12 @@ class DeepSet(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
-        self.score = nn.Linear(width + len(stat_mean), 1 if facts_start is None else 2)
+        self.score = nn.Linear(width + len(stat_mean), 1)
         self.facts: nn.Parameter | None = None
         if facts_start is not None:
-            self.facts = nn.Parameter(facts_start.clone())
+            self.register_buffer("facts_start", facts_start)
+            self.facts = nn.Parameter(torch.zeros_like(facts_start))
+            self.sharpness = nn.Parameter(torch.tensor([0.0, 2.0]))
             nn.init.zeros_(self.score.weight)
             nn.init.zeros_(self.score.bias)
 
@@ -80,8 +84,10 @@ class DeepSet(nn.Module):
         team = torch.einsum("bkph,bkphd->bkhd", weights, value).flatten(-2)
         played = (minutes * there.squeeze(-1)).unsqueeze(-1)
         plain = (stats * played).sum(-2) / played.sum(-2).clamp_min(1e-6)  # (B, K, S)
-        scores = self.score(torch.cat([F.relu(team + mean), plain], dim=-1))
+        scores = self.score(torch.cat([F.relu(team + mean), plain], dim=-1)).squeeze(-1)
         if self.facts is None:
-            return scores.squeeze(-1)
-        come = facts[..., 0]
-        return scores[..., 0] * come + scores[..., 1] * (1 - come) + facts @ self.facts
+            return scores
+        decided = facts[..., 0]
+        scores = scores * (1 - decided) + facts @ (self.facts_start + self.facts)
+        sharpness = self.sharpness[0] + self.sharpness[1] * decided.mean(-1, keepdim=True)
+        return scores * sharpness.exp()

@@ -142,15 +142,12 @@ def _split_for_watch(
 
 
 def _optimizer(model: DeepSet, settings: ModelA) -> torch.optim.Optimizer:
-    """Adam whose weights decay (Loshchilov and Hutter 2019), but for those of the facts.
-
-    Those start from what is known, and 0 is no better guess.
-    """
+    """Adam whose weights decay (Loshchilov and Hutter 2019), but for the scale of the scores."""
     named = dict(model.named_parameters())
-    facts = [named.pop("facts")] if "facts" in named else []
+    scale = [named.pop("sharpness")] if "sharpness" in named else []
     groups = [
         {"params": list(named.values()), "weight_decay": settings.weight_decay},
-        {"params": facts, "weight_decay": 0.0},
+        {"params": scale, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([one for one in groups if one["params"]], lr=settings.learning_rate)
 
