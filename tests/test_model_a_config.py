@@ -50,6 +50,7 @@ CHANGES_NOTHING = [
     "model_a.loss=listmle",
     "model_a.loss_tau=0.5",
     "model_a.loss_warmup_epochs=5",
+    "model_a.roster_loss_weight=0.0",
     "model_a.weight_decay=0.01",
     "model_a.lists_per_step=2",
     "model_a.grad_clip_max_norm=1.0",

@@ -20,7 +20,7 @@ from model_a.folds import season_folds
 from model_a.losses import listmle, spearman_surrogate
 from model_a.metrics import spearman
 from model_a.scoring import fit_seeds, scored_by
-from model_a.train import fit, predict
+from model_a.train import FIELDS, fit, predict
 
 CPU = torch.device("cpu")
 CONFIG = load_config([DEFAULTS.with_name("tiny.yaml")], ["training.n_folds=2"])
@@ -289,3 +289,20 @@ def test_several_seeds_score_by_their_mean(payload):
         (f"one, seed {seed}", epoch) for seed in (42, 43) for epoch in (0, 1)
     ]
     assert {name.partition(".")[0] for name in fitted.state()} == {"seed_42", "seed_43"}
+
+
+def test_a_roster_counts_by_what_the_season_leaves_open_and_ranks_by_itself(payload):
+    batches = oof_columns(payload)
+    everything, named = list(range(len(batches.teams))), seasons(payload)
+    settings = CONFIG.model_a.model_copy(update={"epochs": 30, "learning_rate": 0.01})
+    model, _ = fit(batches, everything, named, settings, 42)
+    fields = [gather(batches, field, [0]) for field in FIELDS]
+    roster, facts = model.of_roster(*fields), batches.facts[[0], : fields[0].shape[1]]
+    decided = facts.clone()
+    decided[..., 0] = 1
+    rel = gather(batches, "rel", [0])
+
+    assert torch.equal(model(*fields, facts), model.with_facts(roster, facts))
+    assert torch.equal(model.with_facts(roster, decided), model.with_facts(0 * roster, decided))
+    assert not torch.equal(model.with_facts(roster, facts), model.with_facts(0 * roster, facts))
+    assert spearman(roster[0].tolist(), rel[0].tolist()) > 0.5

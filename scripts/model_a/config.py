@@ -114,6 +114,7 @@ class ModelA(_Section):
     loss: Literal["listmle", "spearman_surrogate"]
     loss_tau: Positive
     loss_warmup_epochs: Annotated[int, Field(ge=0)]
+    roster_loss_weight: Amount
     epochs: Count
     lists_per_step: Count
     weight_decay: Amount

@@ -20,9 +20,9 @@ class DeepSet(nn.Module):
     score sees the mean of the stats, weighted by minutes.
     With `facts_start` (F) the facts of a team are scored too, by weights that start there and decay
     towards it. The first fact, 0 to 1, says how much of the season is decided, and the roster
-    counts by the rest. All weights learned start at 0, so an untrained net ranks by the start
-    alone. `sharpness` sets the scale of a list's scores by its first fact, for the order of late
-    lists is the surer one; it changes no order.
+    counts by the rest, times `mix`. The roster's score starts at 0, so an untrained net ranks by
+    the start alone. `sharpness` sets the scale of a list's scores by its first fact, for the order
+    of late lists is the surer one; it changes no order.
     `stat_mean` and `stat_std` (S) standardise the stats; they belong to the model that was trained.
     """
 
@@ -64,6 +64,7 @@ class DeepSet(nn.Module):
             self.register_buffer("facts_start", facts_start)
             self.facts = nn.Parameter(torch.zeros_like(facts_start))
             self.sharpness = nn.Parameter(torch.tensor([0.0, 2.0]))
+            self.mix = nn.Parameter(torch.tensor(0.5))
             nn.init.zeros_(self.score.weight)
             nn.init.zeros_(self.score.bias)
 
@@ -71,6 +72,19 @@ class DeepSet(nn.Module):
         self, indices: Tensor, stats: Tensor, minutes: Tensor, padding: Tensor, facts: Tensor
     ) -> Tensor:
         """Scores (B, K) of teams with players (B, K, P), one at least, and facts (B, K, F)."""
+        return self.with_facts(self.of_roster(indices, stats, minutes, padding), facts)
+
+    def with_facts(self, scores: Tensor, facts: Tensor) -> Tensor:
+        """The scores of rosters (B, K), blended with those of their teams' facts."""
+        if self.facts is None:
+            return scores
+        decided = facts[..., 0]
+        scores = self.mix * scores * (1 - decided) + facts @ (self.facts_start + self.facts)
+        sharpness = self.sharpness[0] + self.sharpness[1] * decided.mean(-1, keepdim=True)
+        return scores * sharpness.exp()
+
+    def of_roster(self, indices: Tensor, stats: Tensor, minutes: Tensor, padding: Tensor) -> Tensor:
+        """Scores (B, K) of the players alone."""
         stats = (stats - self.stat_mean) / self.stat_std
         players = self.encoder(torch.cat([self.embedding(indices), stats], dim=-1))  # (B, K, P, D)
         there = (~padding).unsqueeze(-1).to(players.dtype)
@@ -84,10 +98,4 @@ class DeepSet(nn.Module):
         team = torch.einsum("bkph,bkphd->bkhd", weights, value).flatten(-2)
         played = (minutes * there.squeeze(-1)).unsqueeze(-1)
         plain = (stats * played).sum(-2) / played.sum(-2).clamp_min(1e-6)  # (B, K, S)
-        scores = self.score(torch.cat([F.relu(team + mean), plain], dim=-1)).squeeze(-1)
-        if self.facts is None:
-            return scores
-        decided = facts[..., 0]
-        scores = scores * (1 - decided) + facts @ (self.facts_start + self.facts)
-        sharpness = self.sharpness[0] + self.sharpness[1] * decided.mean(-1, keepdim=True)
-        return scores * sharpness.exp()
+        return self.score(torch.cat([F.relu(team + mean), plain], dim=-1)).squeeze(-1)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from model_a.columns import Columns
     from model_a.config import ModelA
 
-_FIELDS = ("embedding_indices", "player_stats", "minutes", "key_padding_mask")
+FIELDS = ("embedding_indices", "player_stats", "minutes", "key_padding_mask")
 Epoch = dict[str, Any]
 
 
@@ -41,8 +41,8 @@ def fit(
     `seasons` names the season of every list. The latest training seasons are watched for early
     stopping and do not train; with one season alone, its own loss is watched. What the watch finds
     best is what is returned. An epoch's `train_loss` is of what was made small in it, listmle in
-    the `loss_warmup_epochs`; `watch_loss` always of `loss`, and `watch_spearman` of what is watched
-    where that does not train.
+    the `loss_warmup_epochs`, without the roster's own; `watch_loss` always of `loss`, and
+    `watch_spearman` of what is watched where that does not train.
     """
     torch.manual_seed(seed)
     learned, watched = _split_for_watch(train, seasons, settings)
@@ -89,17 +89,26 @@ def _learn(
     *,
     warming_up: bool,
 ) -> float:
-    """One epoch over `lists`, and the mean loss of a list in it."""
+    """One epoch over `lists`, and the mean loss of a list in it.
+
+    Beside the score, that of the roster alone is made to rank by listmle: what a good roster is can
+    be learned from late lists too, where the score hardly depends on it.
+    """
     model.train()
     total = 0.0
     for alike in mini_batches(batches, lists, settings.lists_per_step, shuffle=True):
-        scores = _scores(model, batches, alike)
-        loss = _loss(scores, gather(batches, "rel", alike), settings, warming_up=warming_up)
+        fields = [gather(batches, field, alike) for field in FIELDS]
+        rel = gather(batches, "rel", alike)
+        roster = model.of_roster(*fields)
+        scores = model.with_facts(roster, batches.facts[alike, : rel.shape[1]])
+        loss = _loss(scores, rel, settings, warming_up=warming_up)
+        total += loss.item() * len(alike)
+        if settings.use_standings:  # else the roster's order is all there is
+            loss = loss + settings.roster_loss_weight * listmle(roster, rel)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip_max_norm)
         optimizer.step()
-        total += loss.item() * len(alike)
     return total / len(lists)
 
 
@@ -116,7 +125,7 @@ def _watch(model: DeepSet, batches: Columns, lists: list[int], settings: ModelA)
 
 
 def _scores(model: DeepSet, batches: Columns, lists: list[int]) -> Tensor:
-    fields = [gather(batches, field, lists) for field in _FIELDS]
+    fields = [gather(batches, field, lists) for field in FIELDS]
     return model(*fields, batches.facts[lists, : fields[0].shape[1]])
 
 
@@ -142,12 +151,12 @@ def _split_for_watch(
 
 
 def _optimizer(model: DeepSet, settings: ModelA) -> torch.optim.Optimizer:
-    """Adam whose weights decay (Loshchilov and Hutter 2019), but for the scale of the scores."""
+    """Adam whose weights decay (Loshchilov and Hutter 2019), but for the scales of the scores."""
     named = dict(model.named_parameters())
-    scale = [named.pop("sharpness")] if "sharpness" in named else []
+    scales = [named.pop(name) for name in ("sharpness", "mix") if name in named]
     groups = [
         {"params": list(named.values()), "weight_decay": settings.weight_decay},
-        {"params": scale, "weight_decay": 0.0},
+        {"params": scales, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([one for one in groups if one["params"]], lr=settings.learning_rate)
 
