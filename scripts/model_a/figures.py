@@ -87,7 +87,7 @@ def losses(fits: Sequence[Fitted], loss: str, label: str) -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("mean loss of a list")
-    panels[-1].legend(frameon=False)
+    panels[-1].legend(frameon=False, title="a line a seed" if len(fits[-1].epochs) > 1 else None)
     return _png(figure)
 
 
@@ -115,7 +115,8 @@ def by_day(
         )
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("mean Spearman of a list")
-    panels[0].legend(frameon=False, loc="lower right")
+    handles, named = panels[0].get_legend_handles_labels()
+    figure.legend(handles, named, loc="outside lower center", ncols=3, frameon=False)
     return _png(figure)
 
 
