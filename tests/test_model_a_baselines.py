@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import sys
 
 import numpy as np
 import pytest
@@ -180,3 +181,19 @@ def test_on_the_real_league_early_win_rates_rank_as_well_as_they_are_known_to(tm
 
     assert means["win_rates"] == pytest.approx(0.587, abs=0.01)
     assert means["shrunk_win_rates"] == pytest.approx(0.70, abs=0.02)
+
+
+def test_figures_that_cannot_be_drawn_are_refused_before_anything_is_trained(
+    league_db, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    settings = [f"paths.outputs={tmp_path / 'out'}", "outputs.figures=true"]
+
+    code = main(monkeypatch, *arguments(league_db, tmp_path, *settings))
+
+    assert code == 2
+    assert capsys.readouterr().err == (
+        "error: outputs.figures: True needs matplotlib, which is not installed: install "
+        "'tensorcache[scripts]', or set outputs.figures=false\n"
+    )
+    assert not (tmp_path / "out").exists()

@@ -19,6 +19,7 @@ from model_a.config import DEFAULTS, batch_inputs, load_config
 from model_a.folds import season_folds
 from model_a.losses import listmle, spearman_surrogate
 from model_a.metrics import spearman
+from model_a.progress import epochs
 from model_a.scoring import fit_seeds, scored_by
 from model_a.train import FIELDS, fit, predict
 
@@ -306,3 +307,15 @@ def test_a_roster_counts_by_what_the_season_leaves_open_and_ranks_by_itself(payl
     assert torch.equal(model.with_facts(roster, decided), model.with_facts(0 * roster, decided))
     assert not torch.equal(model.with_facts(roster, facts), model.with_facts(0 * roster, facts))
     assert spearman(roster[0].tolist(), rel[0].tolist()) > 0.5
+
+
+def test_each_epoch_is_a_line_where_there_is_no_terminal(capsys):
+    with epochs(2, 3) as told:
+        told("fold 1, seed 42", {"epoch": 0, "train_loss": 0.5, "watch_loss": 0.5})
+        watched = {"epoch": 2, "train_loss": 0.25, "watch_loss": 0.125, "watch_spearman": 0.75}
+        told("final, seed 42", watched)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "fold 1, seed 42: epoch 1/3, loss 0.5",
+        "final, seed 42: epoch 3/3, loss 0.25, watched 0.125, Spearman 0.750",
+    ]

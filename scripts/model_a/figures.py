@@ -35,6 +35,7 @@ STYLES = {
     "margins": {"color": "#009E73", "linestyle": "--"},
     "shrunk_win_rates": {"color": "#000000", "linestyle": "-."},
 }
+DARKEST = 60  # per cent: the same shade is the same share in every panel
 PNG = {"dpi": 130, "metadata": {"Software": None}}  # the same bytes for the same figures
 
 
@@ -52,13 +53,13 @@ def ranks(groups: Mapping[str, tuple[Lists, str]], label: str) -> bytes:
         for one in whole:
             np.add.at(counts, (_places(one[ranker]), _places(one["y"])), 1)
         share = 100 * counts / len(whole)
-        image = axes.imshow(share, cmap="Blues", origin="upper", vmin=0)
+        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=DARKEST)
         axes.plot([0, teams - 1], [0, teams - 1], color="#D55E00", linewidth=1, alpha=0.6)
         ticks = [place - 1 for place in (1, 5, 10, 15) if place <= teams]
         axes.set_xticks(ticks, [str(tick + 1) for tick in ticks])
         axes.set_yticks(ticks, [str(tick + 1) for tick in ticks])
         axes.set(title=f"{title}, {len(whole)} lists", xlabel="true place in the conference")
-        figure.colorbar(image, ax=axes, shrink=0.8, label="% of lists")
+    figure.colorbar(image, ax=panels, shrink=0.8, label="% of lists", extend="max")
     panels[0].set_ylabel("predicted place")
     return _png(figure)
 
@@ -148,7 +149,7 @@ def _places(scores: Sequence[float]) -> np.ndarray:
 def _panels(
     names: Mapping[str, Any], title: str, width: float, *, sharey: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(max(width * len(names), 5), 4.2), layout="constrained")
+    figure = Figure(figsize=(max(width * len(names), 5), 4.6), layout="constrained")
     figure.suptitle(title)
     panels = figure.subplots(1, len(names), sharey=sharey, squeeze=False)[0]
     for axes in panels:
