@@ -148,7 +148,8 @@ def leave_metrics(
         if not lists:
             continue
         of = metrics.measure(lists, [ranker, *BASELINES], ranges(config))
-        of["seeds"] = metrics.by_seed(lists, seeds_of(config))
+        for part, alike in ((of, lists), (of["whole_lists"], metrics.whole_lists(lists))):
+            part["seeds"] = metrics.by_seed(alike, seeds_of(config))
         measured |= of if lists is scored else {"test": of}
         means = of["spearman"]
         others = [f"{said} {means[column]:.3f}" for column, said in BASELINES.items()]

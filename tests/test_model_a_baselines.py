@@ -132,7 +132,8 @@ def test_a_run_measures_model_and_baselines_on_the_same_lists_and_draws_them(
     assert set(test["spearman"]) == {"model_a", *BASELINES}
     assert set(metrics["by_season"]) == {"2016-17"}
     assert set(test["by_season"]) == {"2017-18"}
-    assert set(metrics["seeds"]["spearman"]) == {"42", "43"}
+    for of in (metrics, metrics["whole_lists"], test, test["whole_lists"]):
+        assert set(of["seeds"]["spearman"]) == {"42", "43"}
     assert metrics["spearman"]["shrunk_win_rates"] > metrics["spearman"]["prior_win_rates"]
     for text in (
         "fold 1, seed 43: epoch 2/2, loss ",

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from model_a.baselines import BASELINES
-from model_a.metrics import Range, spearman
+from model_a.metrics import Range, spearman, whole_lists
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def ranks(groups: Mapping[str, tuple[Lists, str]], label: str) -> bytes:
     """
     figure, panels = _panels(groups, f"Predicted place against the true one, {label} league", 4.6)
     for axes, (title, (lists, ranker)) in zip(panels, groups.items(), strict=True):
-        whole = _whole(lists)
+        whole = whole_lists(lists)
         teams = len(whole[0]["y"])
         counts = np.zeros((teams, teams))
         for one in whole:
@@ -99,7 +99,7 @@ def by_day(
     title = f"Spearman by day of the season, {label} league"
     figure, panels = _panels(groups, title, 5.2, sharey=True)
     for axes, (name, (every, ranker)) in zip(panels, groups.items(), strict=True):
-        lists = _whole(every)
+        lists = whole_lists(every)
         day = np.array([_day(one, ranges) for one in lists])
         for column, said, style in [
             (ranker, "model", STYLES["model"]),
@@ -119,11 +119,6 @@ def by_day(
     handles, named = panels[0].get_legend_handles_labels()
     figure.legend(handles, named, loc="outside lower center", ncols=3, frameon=False)
     return _png(figure)
-
-
-def _whole(lists: Lists) -> Lists:
-    teams = max(len(one["y"]) for one in lists)
-    return [one for one in lists if len(one["y"]) == teams]
 
 
 def _points(day: np.ndarray, values: np.ndarray) -> tuple[list[float], list[float]]:

@@ -57,6 +57,12 @@ def by_seed(lists: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> dict[st
     return {"spearman": means, "mean": float(np.mean(each)), "std": spread}
 
 
+def whole_lists(lists: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the lists that have as many teams as any."""
+    most = max(len(one["y"]) for one in lists)
+    return [one for one in lists if len(one["y"]) == most]
+
+
 def season_part(as_of_date: str, season: Range) -> str:
     """`first_40_days`, `last_40_days` or `middle`, by the days from the season's start and end."""
     date = dt.date.fromisoformat(as_of_date)
