@@ -12,6 +12,8 @@ the league or the cache cannot be used, 3 if a disk is full or read-only, 130 if
 from __future__ import annotations
 
 import argparse
+import datetime as dt
+import importlib.util
 import logging
 import os
 import shlex
@@ -31,7 +33,7 @@ except KeyboardInterrupt:
     sys.exit(130)
 
 if TYPE_CHECKING:
-    import torch
+    from model_a.scoring import Fitted
 
 NAMESPACE = "model_a.batches"
 DEFAULT_CACHE = "data/processed/batch_cache"
@@ -69,13 +71,14 @@ def run(config: Config, *, strict_keys: bool = False) -> None:
         BadDisk: the outputs' disk is full or read-only.
     """
     import torch  # seconds, which an explanation never spends
-    from model_a import outputs
-    from model_a.metrics import out_of_fold_metrics
-    from model_a.train import columns_of, fit, pick_device
+    from model_a import outputs, scoring
+    from model_a.columns import columns_of, pick_device
+    from model_a.progress import epochs
 
     # 1. What is asked for, and what the batches depend on
     inputs = batch_inputs(config)
     check_db(config.paths.db)
+    check_figures(config)
     torch.set_num_threads(config.repro.threads)
     device = pick_device(config.repro.device)
     if device.type != "cpu":  # there all that is used is deterministic, and to ask takes a second
@@ -92,27 +95,98 @@ def run(config: Config, *, strict_keys: bool = False) -> None:
 
     # 3. Fold by fold: earlier seasons train, a later block of seasons is scored
     started = time.perf_counter()
-    if "oof_batches" in payload:
-        scored = score_folds(config, payload, device)
-        metrics = {"label": label, **out_of_fold_metrics(scored)}
-        outputs.write_parquet(directory, "oof_model_a.parquet", team_rows(scored), label)
-        outputs.write_json(directory, "metrics.json", metrics)
-        means = metrics["spearman"]
-        print(f"out of fold: Spearman {means['oof_a']:.3f}, win rate {means['win_rates']:.3f}")
+    scored, fits = [], []
+    with epochs(scoring.fits_of(config, payload), config.model_a.epochs) as told:
+        if "oof_batches" in payload:
+            scored, fits = scoring.score_folds(config, payload, device, told)
+            rows = scoring.team_rows(scored)
+            outputs.write_parquet(directory, "oof_model_a.parquet", rows, label)
 
-    # 4. The final model, on all train lists; those of the latest seasons only end it in time
-    seasons = [one["season"] for one in payload["all_lists"]]
-    batches = columns_of(payload["all_batches"], device)
-    everything = list(range(len(seasons)))
-    model, losses = fit(batches, everything, seasons, config.model_a, config.repro.seed)
+        # 4. The final model, on all train lists; those of the latest seasons only end it in time
+        lists = list(payload["all_lists"])
+        batches = columns_of(payload["all_batches"], lists, device)
+        seasons = [one["season"] for one in lists]
+        final = scoring.fit_seeds("final", batches, [*range(len(lists))], seasons, config, told)
+        fits.append(final)
+    seconds = time.perf_counter() - started
+    report |= {"label": label, "train_seconds": seconds, **per_epoch(fits, seconds)}
 
-    # 5. What is left behind
-    outputs.write_safetensors(directory, "model_a.safetensors", model.state_dict(), label)
-    description = {"label": label, "config": config.model_dump(mode="json"), "losses": losses}
-    outputs.write_json(directory, "model_a.json", description)
-    report |= {"label": label, "train_seconds": time.perf_counter() - started}
+    # 5. The test seasons, once; and what is left behind
+    leave_model(config, fits, label)
+    tested = scoring.score_test(config, payload, final, device)
+    leave_metrics(config, scored, tested, label)
+    if config.outputs.figures:
+        leave_figures(config, scored, tested, fits, label)
     outputs.write_json(directory, "run.json", report)
     print(f"trained in {report['train_seconds']:.1f} s, outputs in {directory}")
+
+
+def leave_model(config: Config, fits: list[Fitted], label: str) -> None:
+    """The weights of the last fit, and how each came about."""
+    from model_a import outputs
+
+    directory = config.paths.outputs
+    outputs.write_safetensors(directory, "model_a.safetensors", fits[-1].state(), label)
+    losses = {fitted.name: dict(zip(fitted.seeds, fitted.epochs, strict=True)) for fitted in fits}
+    description = {"label": label, "config": config.model_dump(mode="json"), "losses": losses}
+    outputs.write_json(directory, "model_a.json", description)
+
+
+def leave_metrics(
+    config: Config, scored: list[dict[str, Any]], tested: list[dict[str, Any]], label: str
+) -> None:
+    """metrics.json, where there are out-of-fold scores, and its first figures in a line each."""
+    from model_a import metrics, outputs
+    from model_a.baselines import BASELINES
+    from model_a.scoring import seeds_of
+
+    if not scored:
+        return
+    target = config.training.listmle_target or "win_rate"
+    measured: dict[str, Any] = {"label": label, "target": target}
+    for name, lists, ranker in (("out of fold", scored, "oof_a"), ("test", tested, "model_a")):
+        if not lists:
+            continue
+        of = metrics.measure(lists, [ranker, *BASELINES], ranges(config))
+        for part, alike in ((of, lists), (of["whole_lists"], metrics.whole_lists(lists))):
+            part["seeds"] = metrics.by_seed(alike, seeds_of(config))
+        measured |= of if lists is scored else {"test": of}
+        means = of["spearman"]
+        others = [f"{said} {means[column]:.3f}" for column, said in BASELINES.items()]
+        print(f"{name}: Spearman {means[ranker]:.3f}, {', '.join(others)}")
+    outputs.write_json(config.paths.outputs, "metrics.json", measured)
+
+
+def leave_figures(
+    config: Config,
+    scored: list[dict[str, Any]],
+    tested: list[dict[str, Any]],
+    fits: list[Fitted],
+    label: str,
+) -> None:
+    """The pictures of the run; without out-of-fold scores that of the losses alone."""
+    from model_a import figures, outputs  # matplotlib, which not every run needs
+
+    directory = config.paths.outputs
+    drawn = figures.losses(fits, config.model_a.loss, label)
+    outputs.write_bytes(directory, "losses.png", drawn)
+    groups = {"out of fold": (scored, "oof_a"), "test seasons": (tested, "model_a")}
+    groups = {name: group for name, group in groups.items() if group[0]}
+    if groups:
+        outputs.write_bytes(directory, "predicted_ranks.png", figures.ranks(groups, label))
+        by_day = figures.by_day(groups, ranges(config), label)
+        outputs.write_bytes(directory, "spearman_by_day.png", by_day)
+
+
+def ranges(config: Config) -> dict[str, tuple[dt.date, dt.date]]:
+    """First and last day of each season."""
+    return {name: (season.start, season.end) for name, season in config.seasons.items()}
+
+
+def per_epoch(fits: list[Fitted], seconds: float) -> dict[str, Any]:
+    """How many epochs were trained in all, and what one took."""
+    count = sum(len(epochs) for fitted in fits for epochs in fitted.epochs)
+    return {"epochs": count, "seconds_per_epoch": seconds / count}
 
 
 def explain(config: Config) -> None:
@@ -181,6 +255,19 @@ def check_db(path: str) -> None:
         )
 
 
+def check_figures(config: Config) -> None:
+    """Refuse figures that could not be drawn, before anything is trained.
+
+    Raises:
+        BadInput: matplotlib is not installed.
+    """
+    if config.outputs.figures and importlib.util.find_spec("matplotlib") is None:
+        raise BadInput(
+            "outputs.figures: True needs matplotlib, which is not installed: install "
+            "'tensorcache[scripts]', or set outputs.figures=false"
+        )
+
+
 def get_payload(
     config: Config, inputs: dict[str, Any], *, strict_keys: bool
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
@@ -236,40 +323,6 @@ def open_cache(config: Config, *, create: bool = True) -> tensorcache.Cache:
         raise  # some are ValueErrors too
     except ValueError as error:
         raise BadInput(str(error)) from None
-
-
-def score_folds(
-    config: Config, payload: Mapping[str, Any], device: torch.device
-) -> list[dict[str, Any]]:
-    """Each list of a later fold: its meta, with the scores of a model of earlier seasons."""
-    from model_a.folds import season_folds
-    from model_a.train import columns_of, fit, predict  # torch, which `run` has met
-
-    metas = list(payload["list_metas"])
-    batches = columns_of(payload["oof_batches"], device)
-    seasons = [meta["season"] for meta in metas]
-    scored = []
-    for fold in season_folds(seasons, config.training.n_folds):
-        model, losses = fit(batches, fold.train, seasons, config.model_a, config.repro.seed)
-        print(
-            f"fold {fold.number}: {len(fold.train)} lists train, {len(fold.scored)} are scored, "
-            f"{len(losses)} epochs, loss {losses[-1]['watch_loss']:.3f}"
-        )
-        for position, scores in zip(fold.scored, predict(model, batches, fold.scored), strict=True):
-            meta = metas[position]
-            scored.append({**meta, "oof_a": scores, "y": meta["rel_values"], "fold": fold.number})
-    return scored
-
-
-def team_rows(scored: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Scored lists as columns, one row a team and list."""
-    rows = [
-        (team, one["as_of_date"], one["conference"], score, y, one["season"], one["fold"])
-        for one in scored
-        for team, score, y in zip(one["team_ids"], one["oof_a"], one["y"], strict=True)
-    ]
-    names = ("team_id", "as_of_date", "conference", "oof_a", "y", "season", "fold")
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def _build(config: Config, inputs: dict[str, Any]) -> dict[str, Any]:

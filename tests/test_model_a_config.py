@@ -45,14 +45,23 @@ CHANGES_NOTHING = [
     "model_a.encoder_hidden=[8]",
     "model_a.attention_heads=8",
     "model_a.minutes_bias_weight=0.0",
+    "model_a.n_seeds=3",
+    "model_a.use_standings=false",
+    "model_a.loss=listmle",
+    "model_a.loss_tau=0.5",
+    "model_a.loss_warmup_epochs=5",
+    "model_a.roster_loss_weight=0.0",
+    "model_a.weight_decay=0.01",
     "model_a.lists_per_step=2",
     "model_a.grad_clip_max_norm=1.0",
-    "model_a.early_stopping_patience=0",
+    "model_a.early_stopping_patience=4",
     "model_a.early_stopping_min_delta=0.1",
     "model_a.early_stopping_val_frac=0.5",
     "repro.seed=1",
     "repro.threads=2",
     "repro.device=cpu",
+    "outputs.figures=false",
+    "outputs.score_test=false",
     "paths.outputs=elsewhere",
     "paths.db=moved.sqlite",
     "paths.batch_cache=elsewhere",
@@ -64,6 +73,11 @@ REFUSED = [
     ("training.n_folds=five", "training.n_folds: 'five' is not allowed"),
     ("training.n_folds=2.0", "training.n_folds: 2.0 is not allowed"),
     ("model_a.epochs=true", "model_a.epochs: True is not allowed"),
+    (
+        "model_a.loss=mse",
+        "model_a.loss: 'mse' is not allowed: it must be 'listmle' or 'spearman_surrogate'",
+    ),
+    ("outputs.figures=1", "outputs.figures: 1 is not allowed"),
     ("model_a.learning_rate=fast", "model_a.learning_rate: 'fast' is not allowed"),
     ("model_a.learning_rate=.nan", "model_a.learning_rate: nan is not allowed"),
     ("training.use_prior_season_baseline=1", "training.use_prior_season_baseline: 1 is not"),
@@ -136,7 +150,7 @@ def test_wrong_settings_are_refused_in_one_line(setting, message):
     assert "unicode string" not in str(refused.value)
 
 
-@pytest.mark.parametrize("section", ["paths", "repro", "training", "model_a"])
+@pytest.mark.parametrize("section", ["paths", "repro", "training", "model_a", "outputs"])
 def test_no_field_has_a_default_in_code(section):
     for field in read_yaml(DEFAULTS)[section]:
         values = read_yaml(DEFAULTS)

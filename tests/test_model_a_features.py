@@ -148,8 +148,8 @@ def lists_and_batches(league, date, wanted):
     lists = [one for one in build_lists(league, wanted)[0] if one["as_of_date"] <= date]
     metas, batches = build_batches(league, lists, wanted)
     return {
-        "lists": [one | {"final_rank": 0} for one in lists],
-        "metas": [meta | {"rel_values": 0} for meta in metas],
+        "lists": [one | {"final_rank": 0, "playoff_ranks": 0} for one in lists],
+        "metas": [meta | {"rel_values": 0, "playoff_ranks": 0} for meta in metas],
         "batches": batches,
         "rel": [batch["rel"].tolist() for batch in batches],
     }
@@ -293,6 +293,8 @@ def test_the_sections_go_by_the_same_numbers(league_db):
         "list_metas",
         "oof_batches",
         "all_batches",
+        "test_lists",
+        "test_batches",
     ]
     assert len(payload["all_lists"]) == len(payload["all_batches"])
     for one, meta, batch in zip(

@@ -193,7 +193,16 @@ def test_all_code_that_builds_is_in_the_version(monkeypatch):
     assert covered == set(ran.stdout.split())
     assert covered == {"model_a"} | {
         f"model_a.{name}"
-        for name in ("batches", "errors", "features", "league", "lists", "rosters", "split")
+        for name in (
+            "batches",
+            "errors",
+            "features",
+            "league",
+            "lists",
+            "rosters",
+            "split",
+            "standings",
+        )
     }
 
 

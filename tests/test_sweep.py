@@ -85,6 +85,7 @@ def test_each_trial_has_a_full_config_and_outputs_of_its_own(swept):
             "seasons",
             "training",
             "model_a",
+            "outputs",
         }
         assert config.paths.outputs == str(trial)
         assert db is None or config.paths.db == db

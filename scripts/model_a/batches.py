@@ -36,13 +36,15 @@ Batch = dict[str, torch.Tensor]
 
 
 def build_payload(db: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a run trains on; `oof_lists`, `list_metas`, `oof_batches` go by the same numbers.
+    """All that a run trains on, and the test lists that the final model scores once, at the end.
+
+    `oof_lists`, `list_metas`, `oof_batches` go by the same numbers.
 
     Raises:
         BadInput: the database or the league in it cannot be used.
         NothingToFold: there are no lists, none that train, or none for out-of-fold scores.
     """
-    league, lists, train, split_info = _lists_and_split(db, inputs)
+    league, lists, train, test, split_info = _lists_and_split(db, inputs)
     if not lists:
         raise NothingToFold("no valid lists")
     if not train:
@@ -58,14 +60,17 @@ def build_payload(db: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         )
     all_lists = subsample(train, inputs["max_final_batches"])
     split_info |= {"n_oof_lists": len(oof_lists), "n_all_lists": len(all_lists)}
-    metas, batches = build_batches(league, oof_lists + all_lists, inputs)
+    n_oof, n_train = len(oof_lists), len(oof_lists) + len(all_lists)
+    metas, batches = build_batches(league, oof_lists + all_lists + test, inputs)
     return {
         "split_info": split_info,
         "oof_lists": oof_lists,
         "all_lists": all_lists,
-        "list_metas": metas[: len(oof_lists)],
-        "oof_batches": batches[: len(oof_lists)],
-        "all_batches": batches[len(oof_lists) :],
+        "list_metas": metas[:n_oof],
+        "oof_batches": batches[:n_oof],
+        "all_batches": batches[n_oof:n_train],
+        "test_lists": test,
+        "test_batches": batches[n_train:],
     }
 
 
@@ -75,7 +80,7 @@ def build_final(db: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BadInput: the database or the league in it cannot be used, or it has no lists at all.
     """
-    league, lists, train, split_info = _lists_and_split(db, inputs)
+    league, lists, train, _, split_info = _lists_and_split(db, inputs)
     if not lists:
         raise BadInput(f"league database {db!r} gives no lists: {split_info['dropped']}")
     all_lists = subsample(train or lists, inputs["max_final_batches"])
@@ -119,11 +124,11 @@ def embedding_index(player_id: int, num_embeddings: int) -> int:
 
 def _lists_and_split(
     db: str, inputs: Mapping[str, Any]
-) -> tuple[League, list[List], list[List], dict[str, Any]]:
+) -> tuple[League, list[List], list[List], list[List], dict[str, Any]]:
     league = read_league(db, inputs)
     check_league(league, inputs)
     lists, dropped = build_lists(league, inputs)
-    train, _, split_info = compute_split(lists, inputs)
+    train, test, split_info = compute_split(lists, inputs)
     whole = TEAMS // 2  # a conference
     split_info |= {
         "label": league.label,
@@ -132,7 +137,7 @@ def _lists_and_split(
         "short": {"a team has not played yet": sum(len(one["team_ids"]) < whole for one in lists)},
         "stat_names": stat_names(inputs["rolling_windows"]),
     }
-    return league, lists, train, split_info
+    return league, lists, train, test, split_info
 
 
 def _fields(

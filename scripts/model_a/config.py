@@ -112,8 +112,15 @@ class ModelA(_Section):
     minutes_bias_weight: Amount
     dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
     learning_rate: Positive
+    n_seeds: Count
+    use_standings: bool
+    loss: Literal["listmle", "spearman_surrogate"]
+    loss_tau: Positive
+    loss_warmup_epochs: Annotated[int, Field(ge=0)]
+    roster_loss_weight: Amount
     epochs: Count
     lists_per_step: Count
+    weight_decay: Amount
     grad_clip_max_norm: Positive
     early_stopping_patience: Annotated[int, Field(ge=0)]
     early_stopping_min_delta: Amount
@@ -129,6 +136,13 @@ class ModelA(_Section):
         return self
 
 
+class Outputs(_Section):
+    """What a run leaves behind beside its model and scores."""
+
+    figures: bool
+    score_test: bool
+
+
 class Config(_Section):
     """One run of script 3, every field set."""
 
@@ -137,6 +151,7 @@ class Config(_Section):
     seasons: dict[str, Season]
     training: Training
     model_a: ModelA
+    outputs: Outputs
 
     @field_validator("seasons", mode="before")
     @classmethod

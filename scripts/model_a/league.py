@@ -42,12 +42,13 @@ class Seasons(NamedTuple):
 
 
 class TeamGames(NamedTuple):
-    """One row a team and regular game, by day."""
+    """One row a team and regular game, by day; `margin` is in points."""
 
     day: np.ndarray
     season: np.ndarray
     team: np.ndarray
     won: np.ndarray
+    margin: np.ndarray
 
 
 class PlayerGames(NamedTuple):
@@ -201,14 +202,15 @@ def _read_team_games(db: sqlite3.Connection, seasons: Seasons, team_ids: np.ndar
     )
     rows = _numbers(
         db,
-        f"SELECT {_DAY}, t.team_id, t.wl = 'W' FROM team_game_logs t "  # noqa: S608  # our own text
-        "JOIN games g USING (game_id) ORDER BY 1, 2",
-        3,
+        f"SELECT {_DAY}, t.team_id, t.wl = 'W', t.plus_minus "  # noqa: S608  # our own text
+        "FROM team_game_logs t JOIN games g USING (game_id) ORDER BY 1, 2",
+        4,
     )
     day = rows[:, 0].astype(np.int64)
     season = seasons.at(day)
     _refuse_games_outside(db, seasons)
-    return TeamGames(day, season, _positions(rows[:, 1], team_ids), rows[:, 2].astype(bool))
+    team = _positions(rows[:, 1], team_ids)
+    return TeamGames(day, season, team, rows[:, 2].astype(bool), rows[:, 3])
 
 
 def _refuse_games_outside(db: sqlite3.Connection, seasons: Seasons) -> None:

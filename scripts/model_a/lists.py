@@ -5,7 +5,9 @@ final ranks of its season, which is why folds are whole seasons. What is dropped
 reason. Lists are plain dicts, for they are stored:
 
     {"conference": "E", "as_of_date": "2015-11-02", "season": "2015-16",
-     "team_ids": [...], "win_rates": [...], "final_rank": [...] or None}
+     "team_ids": [...], "win_rates": [...], "final_rank": [...] or None, and of standings.py:
+     "games_played": [...], "margins": [...], "prior_win_rates": [...] or None,
+     "prior_margins": [...] or None, "playoff_ranks": [...] or None}
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_a.league import TEAMS, seasons_in_use
+from model_a.standings import of_teams, standings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,11 +40,13 @@ def build_lists(league: League, inputs: Mapping[str, Any]) -> tuple[list[List], 
     days = np.unique(league.team_games.day[np.isin(league.team_games.season, used)])
     days = spread(days, inputs["max_list_dates"])
     ranks = final_ranks(league, inputs["listmle_target"])
+    playoff_ranks = final_ranks(league, "playoff_outcome")
     lists: list[List] = []
     dropped: Counter[str] = Counter()
     for season in used:
         of_season = days[league.seasons.at(days) == season]
         won, played = _games_before(league, season, of_season)
+        known = standings(league, season, of_season, playoff_ranks[season])
         for row, day in enumerate(of_season):
             for conference in ("E", "W"):
                 teams = np.flatnonzero((league.conferences == conference) & (played[row] > 0))
@@ -62,6 +67,7 @@ def build_lists(league: League, inputs: Mapping[str, Any]) -> tuple[list[List], 
                             "final_rank": None
                             if ranks is None
                             else ranks[season, teams[best_first]].tolist(),
+                            **of_teams(known[row], teams[best_first]),
                         }
                     )
     return lists, dict(dropped)

@@ -29,6 +29,9 @@ FILES = (
     "model_a.safetensors",
     "model_a.json",
     "run.json",
+    "predicted_ranks.png",
+    "losses.png",
+    "spearman_by_day.png",
 )
 
 
@@ -66,7 +69,11 @@ def write_parquet(directory: str, name: str, columns: Mapping[str, list[Any]], l
 def write_safetensors(directory: str, name: str, tensors: Mapping[str, Tensor], label: str) -> None:
     """`tensors` by name; the label is in the file's metadata."""
     whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    data = save(whole, {"label": label})  # save_file would make a file that only we may read
+    write_bytes(directory, name, save(whole, {"label": label}))  # save_file's only we could read
+
+
+def write_bytes(directory: str, name: str, data: bytes) -> None:
+    """`data` as they are."""
 
     def write(path: str) -> None:
         with open(path, "wb") as file:

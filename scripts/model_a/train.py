@@ -1,113 +1,73 @@
-"""Batches -> a trained model -> scores.
+"""Columns -> a trained model -> scores.
 
-Rules of this room: the loop, and how it meets the cache. Nothing here asks whether batches come
-from a file: what is trained on is columns (distinct rows of one shape) and which row each list is,
-so that a mini-batch is one `index_select` a field. The seed alone decides every draw.
+Rules of this room: the loop. The seed alone decides every draw. Who wants to see an epoch end, or
+to end training by it, gives `told`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from model_a.errors import BadInput
-from model_a.model import DeepSet, listmle
+from model_a.columns import FACTS, gather, mini_batches
+from model_a.losses import listmle, spearman_surrogate
+from model_a.metrics import spearman
+from model_a.model import DeepSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
+    from model_a.columns import Columns
     from model_a.config import ModelA
-    from tensorcache import Batches
 
-_FIELDS = ("embedding_indices", "player_stats", "minutes", "key_padding_mask")
-
-
-class Columns(NamedTuple):
-    """Batches as a training loop wants them.
-
-    `columns` are the distinct rows of a field, some tensors for each trailing shape; `at` (n, 3)
-    says for each list: place in that tuple, first row, rows (always 1 here).
-    """
-
-    columns: dict[str, tuple[Tensor, ...]]
-    at: dict[str, Tensor]
-
-    @property
-    def teams(self) -> list[int]:
-        """How many teams each list has."""
-        sizes = [column.shape[1] for column in self.columns["rel"]]
-        return [sizes[place] for place in self.at["rel"][:, 0].tolist()]
-
-
-def columns_of(batches: Batches | list[dict[str, Tensor]], device: torch.device) -> Columns:
-    """The columns of `batches` on `device`: those of the cache, or of a list that no cache saw."""
-    if isinstance(batches, list):
-        columns, at = _laid_out(batches)
-        moved = {name: tuple(c.to(device) for c in alike) for name, alike in columns.items()}
-        return Columns(moved, at)
-    if device.type != "cpu":
-        batches = batches.to(device)
-    return Columns(batches.columns, batches.at)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is cuda where there is one.
-
-    Raises:
-        BadInput: this machine has no such device.
-    """
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        name = "cuda" if there["cuda"] else "cpu"
-    if not there[name]:
-        raise BadInput(f"repro.device: {name!r} is not on this machine: use auto, or cpu")
-    return torch.device(name)
+FIELDS = ("embedding_indices", "player_stats", "minutes", "key_padding_mask")
+Epoch = dict[str, Any]
 
 
 def fit(
-    batches: Columns, train: list[int], seasons: list[str], settings: ModelA, seed: int
-) -> tuple[DeepSet, list[dict[str, Any]]]:
-    """A model of the lists at `train`, and the losses of each epoch.
+    batches: Columns,
+    train: list[int],
+    seasons: list[str],
+    settings: ModelA,
+    seed: int,
+    told: Callable[[Epoch], Any] = lambda _: None,
+) -> tuple[DeepSet, list[Epoch]]:
+    """A model of the lists at `train`, and what each epoch came to: its number and losses.
 
     `seasons` names the season of every list. The latest training seasons are watched for early
     stopping and do not train; with one season alone, its own loss is watched. What the watch finds
-    best is what is returned.
+    best is what is returned. An epoch's `train_loss` is of what was made small in it, listmle in
+    the `loss_warmup_epochs`, without the roster's own; `watch_loss` always of `loss`, and
+    `watch_spearman` of what is watched where that does not train.
     """
     torch.manual_seed(seed)
     learned, watched = _split_for_watch(train, seasons, settings)
     model = _new_model(batches, learned, settings)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-    losses: list[dict[str, Any]] = []
+    optimizer = _optimizer(model, settings)
+    epochs: list[Epoch] = []
     best, best_epoch, best_state = math.inf, 0, model.state_dict()
-    for epoch in range(settings.epochs):
-        model.train()
-        train_loss = 0.0
-        for lists in mini_batches(batches, learned, settings.lists_per_step, shuffle=True):
-            loss = _loss(model, batches, lists)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip_max_norm)
-            optimizer.step()
-            train_loss += loss.item() * len(lists) / len(learned)
-        watch_loss = evaluate(model, batches, watched) if watched else train_loss
-        losses.append({"epoch": epoch, "train_loss": train_loss, "watch_loss": watch_loss})
-        if not settings.early_stopping_patience:
+    for number in range(settings.epochs):
+        warming_up = number < settings.loss_warmup_epochs
+        train_loss = _learn(model, optimizer, batches, learned, settings, warming_up=warming_up)
+        epoch = {"epoch": number, "train_loss": train_loss, "watch_loss": train_loss}
+        if watched:
+            epoch |= _watch(model, batches, watched, settings)
+        epochs.append(epoch)
+        told(epoch)
+        if not settings.early_stopping_patience or (warming_up and not watched):
             continue
-        if watch_loss < best - settings.early_stopping_min_delta:
-            best, best_epoch = watch_loss, epoch
+        if epoch["watch_loss"] < best - settings.early_stopping_min_delta:
+            best, best_epoch = epoch["watch_loss"], number
             best_state = {name: value.clone() for name, value in model.state_dict().items()}
-        elif epoch - best_epoch >= settings.early_stopping_patience:
+        elif number - best_epoch >= settings.early_stopping_patience:
             break
     if settings.early_stopping_patience:
         model.load_state_dict(best_state)
-    return model.eval(), losses
+    return model.eval(), epochs
 
 
 @torch.no_grad()
@@ -120,73 +80,59 @@ def predict(model: DeepSet, batches: Columns, lists: list[int]) -> list[list[flo
     return [scores[position] for position in lists]
 
 
-@torch.no_grad()
-def evaluate(model: DeepSet, batches: Columns, lists: list[int]) -> float:
-    """The mean loss of `lists`."""
-    model.eval()
-    groups = mini_batches(batches, lists, 256, shuffle=False)
-    return sum(_loss(model, batches, alike).item() * len(alike) for alike in groups) / len(lists)
+def _learn(
+    model: DeepSet,
+    optimizer: torch.optim.Optimizer,
+    batches: Columns,
+    lists: list[int],
+    settings: ModelA,
+    *,
+    warming_up: bool,
+) -> float:
+    """One epoch over `lists`, and the mean loss of a list in it.
 
-
-def mini_batches(
-    batches: Columns, lists: list[int], size: int, *, shuffle: bool
-) -> Iterator[list[int]]:
-    """`lists` in groups of at most `size`, all of one group with equally many teams."""
-    order = torch.randperm(len(lists)).tolist() if shuffle else range(len(lists))
-    teams = batches.teams
-    alike: dict[int, list[int]] = {}
-    for position in order:
-        alike.setdefault(teams[lists[position]], []).append(lists[position])
-    groups = [
-        of_shape[start : start + size]
-        for of_shape in alike.values()
-        for start in range(0, len(of_shape), size)
-    ]
-    turns = torch.randperm(len(groups)).tolist() if shuffle else range(len(groups))
-    return (groups[turn] for turn in turns)
-
-
-def gather(batches: Columns, field: str, lists: list[int]) -> Tensor:
-    """The field of lists of equal shape as one tensor, a list's row for each along the first axis.
-
-    Rows that an earlier section has too lie in that section's column, so one field of a mini-batch
-    may come from several.
+    Beside the score, that of the roster alone is made to rank by listmle: what a good roster is can
+    be learned from late lists too, where the score hardly depends on it.
     """
-    place, row, _ = batches.at[field][lists].T
-    places = place.unique().tolist()
-    columns = [batches.columns[field][number] for number in places]
-    if len(places) == 1:
-        return columns[0].index_select(0, row.to(columns[0].device))
-    whole = columns[0].new_empty(len(lists), *columns[0].shape[1:])
-    for number, column in zip(places, columns, strict=True):
-        here = (place == number).nonzero().squeeze(1)
-        whole[here.to(column.device)] = column.index_select(0, row[here].to(column.device))
-    return whole
+    model.train()
+    total = 0.0
+    for alike in mini_batches(batches, lists, settings.lists_per_step, shuffle=True):
+        fields = [gather(batches, field, alike) for field in FIELDS]
+        rel = gather(batches, "rel", alike)
+        roster = model.of_roster(*fields)
+        scores = model.with_facts(roster, batches.facts[alike, : rel.shape[1]])
+        loss = _loss(scores, rel, settings, warming_up=warming_up)
+        total += loss.item() * len(alike)
+        if settings.use_standings:  # else the roster's order is all there is
+            loss = loss + settings.roster_loss_weight * listmle(roster, rel)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip_max_norm)
+        optimizer.step()
+    return total / len(lists)
 
 
-def _laid_out(
-    batches: list[dict[str, Tensor]],
-) -> tuple[dict[str, tuple[Tensor, ...]], dict[str, Tensor]]:
-    columns: dict[str, tuple[Tensor, ...]] = {}
-    at: dict[str, Tensor] = {}
-    for name in batches[0]:
-        by_shape: dict[torch.Size, list[Tensor]] = {}
-        rows = []
-        for batch in batches:
-            alike = by_shape.setdefault(batch[name].shape, [])
-            rows.append((list(by_shape).index(batch[name].shape), len(alike), 1))
-            alike.append(batch[name])
-        columns[name] = tuple(torch.cat(alike) for alike in by_shape.values())
-        at[name] = torch.tensor(rows)
-    return columns, at
+@torch.no_grad()
+def _watch(model: DeepSet, batches: Columns, lists: list[int], settings: ModelA) -> Epoch:
+    """The mean loss and Spearman of `lists`."""
+    model.eval()
+    loss, ranked = 0.0, []
+    for alike in mini_batches(batches, lists, 256, shuffle=False):
+        scores, rel = _scores(model, batches, alike), gather(batches, "rel", alike)
+        loss += _loss(scores, rel, settings).item() * len(alike) / len(lists)
+        ranked += [spearman(*pair) for pair in zip(scores.tolist(), rel.tolist(), strict=True)]
+    return {"watch_loss": loss, "watch_spearman": float(np.mean(ranked))}
 
 
 def _scores(model: DeepSet, batches: Columns, lists: list[int]) -> Tensor:
-    return model(*(gather(batches, field, lists) for field in _FIELDS))
+    fields = [gather(batches, field, lists) for field in FIELDS]
+    return model(*fields, batches.facts[lists, : fields[0].shape[1]])
 
 
-def _loss(model: DeepSet, batches: Columns, lists: list[int]) -> Tensor:
-    return listmle(_scores(model, batches, lists), gather(batches, "rel", lists))
+def _loss(scores: Tensor, rel: Tensor, settings: ModelA, *, warming_up: bool = False) -> Tensor:
+    if settings.loss == "listmle" or warming_up:
+        return listmle(scores, rel)
+    return spearman_surrogate(scores, rel, settings.loss_tau)
 
 
 def _split_for_watch(
@@ -202,6 +148,17 @@ def _split_for_watch(
         [position for position in train if seasons[position] not in latest],
         [position for position in train if seasons[position] in latest],
     )
+
+
+def _optimizer(model: DeepSet, settings: ModelA) -> torch.optim.Optimizer:
+    """Adam whose weights decay (Loshchilov and Hutter 2019), but for the scales of the scores."""
+    named = dict(model.named_parameters())
+    scales = [named.pop(name) for name in ("sharpness", "mix") if name in named]
+    groups = [
+        {"params": list(named.values()), "weight_decay": settings.weight_decay},
+        {"params": scales, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([one for one in groups if one["params"]], lr=settings.learning_rate)
 
 
 def _new_model(batches: Columns, learned: list[int], settings: ModelA) -> DeepSet:
@@ -222,4 +179,5 @@ def _new_model(batches: Columns, learned: list[int], settings: ModelA) -> DeepSe
         dropout=settings.dropout,
         stat_mean=players.mean(0).float(),
         stat_std=torch.where(std > 0, std, 1.0).float(),
+        facts_start=torch.tensor(list(FACTS.values())) if settings.use_standings else None,
     ).to(players.device)
