@@ -8,7 +8,6 @@ closes itself. It is a second line: whoever opens something closes it, by `with`
 from __future__ import annotations
 
 import errno
-import functools
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ class Descriptor:
     """A file, open until it is closed or forgotten; never inherited by another program."""
 
     _numbers: list[int] | tuple[()] = ()  # none yet, whatever interrupts its making
+    _status: os.stat_result | None = None
 
     def __init__(self, path: str, flags: int, mode: int = 0o666) -> None:
         numbers: list[int] = []
@@ -51,10 +51,13 @@ class Descriptor:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._numbers[0]
 
-    @functools.cached_property
+    @property
     def status(self) -> os.stat_result:
         """What the kernel said of it when it was first asked for."""
-        return os.fstat(self.number)
+        # No cached_property: until Python 3.12 it has a lock, which a fork would find locked.
+        if self._status is None:
+            self._status = os.fstat(self.number)
+        return self._status
 
     def close(self) -> None:
         """Close it, once."""
