@@ -106,11 +106,12 @@ def prepare(root: Root, *, write: bool) -> None:
         OSError: it cannot be created.
     """
     if not _is_directory(root.path):
-        if os.path.lexists(root.path):
-            raise NotACache(f"{root.path!r} is no directory: choose another place for the cache")
-        if not write:
+        if write:
+            _make(root)
+        elif not os.path.lexists(root.path):
             raise NotACache(f"no cache at {root.path!r}: check the path, or build something first")
-        _make(root)
+        if not _is_directory(root.path):  # asked again: another may have made it meanwhile
+            raise NotACache(f"{root.path!r} is no directory: choose another place for the cache")
     if danger := next(dangers(root, write=write), None):
         raise UnsafeCache(": ".join(danger))
     version = format_of(root)
