@@ -17,6 +17,9 @@ from scale import IS_SOAK, reached, seconds
 
 import tensorcache
 
+# Two crowds at once on two cores are a test of the scheduler: `make soak` parts them by this.
+pytestmark = pytest.mark.xdist_group("crowd")
+
 
 def writes_of(root):
     """How many transactions the index has seen, by the counter in its header."""

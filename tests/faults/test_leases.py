@@ -26,6 +26,9 @@ from scale import reached, some
 
 import tensorcache
 
+# Two crowds at once on two cores are a test of the scheduler: `make soak` parts them by this.
+pytestmark = pytest.mark.xdist_group("crowd")
+
 CALLERS, KEYS = 32, 20
 context = multiprocessing.get_context("fork")
 
