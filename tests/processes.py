@@ -224,7 +224,7 @@ def as_one_whom_modes_bind(*command: str) -> tuple[str, ...]:
     return "setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", *command
 
 
-def ran(*command: object) -> subprocess.CompletedProcess[str]:
+def ran(*command: object, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """A command that has ended, however it did; its output is text."""
     return subprocess.run(
         [*map(str, command)],
@@ -232,5 +232,5 @@ def ran(*command: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=seconds,
     )

@@ -35,7 +35,7 @@ from tensorcache.errors import LeaseTimeout
 PATIENCE_SECONDS = 60.0  # for the root lock, which is held for milliseconds
 MOST_BEGINNINGS = 3  # of a root that is emptied again and again while its lock is waited for
 LOOK_SECONDS = 1.0  # longer than anybody looks who does not stand still
-SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0005, 0.01
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.005, 0.02
 _forking = threading.RLock()  # a signal's handler may fork while its own thread has it
 
 
@@ -85,7 +85,8 @@ def open_locked(path: str, flags: int, patience_seconds: float = 0.0) -> Locked 
 def _lock(descriptor: Locked, patience_seconds: float) -> None:
     """Try until it is ours; not in the kernel's queue, where a stopped process stops all behind it.
 
-    Who has waited for longer asks more often, so that nobody starves in a crowd.
+    Who has waited for longer asks more often, so that nobody starves in a crowd; but none so often
+    that sixty who ask leave the one who holds it no processor.
     """
     began = time.monotonic()
     while True:
@@ -97,7 +98,7 @@ def _lock(descriptor: Locked, patience_seconds: float) -> None:
                 raise
         else:
             return
-        pause = max(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS - waited / 50)
+        pause = max(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS - waited / 250)
         time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - so that they ask in no step
 
 

@@ -17,7 +17,7 @@ import pytest
 from forks import Fork, open_below
 from processes import ran
 from roots import PREAMBLE, get
-from scale import reached
+from scale import IS_SOAK, reached
 
 import tensorcache
 from tensorcache import disk
@@ -26,6 +26,7 @@ from tensorcache.manifest import to_bytes
 ENTRIES = 5_000
 PIECES = 90  # of a wide entry: more than one may keep open where 256 are all
 LIMIT = 256
+TURNS = 150 if IS_SOAK else 50  # of each thread
 
 BEGIN = f"""{PREAMBLE}
 import errno, json, logging, os, random, resource, threading
@@ -65,7 +66,7 @@ failed = []
 def use(seed):
     turns = random.Random(seed)
     try:
-        for turn in range(150):
+        for turn in range({TURNS}):
             i = turns.randrange(300)
             same(entries[i], i % 8)
             same(copy(i), i % 8)
@@ -144,7 +145,7 @@ def copies(shm):
 
 
 def told(code, root):
-    done = ran(sys.executable, "-c", code, root)
+    done = ran(sys.executable, "-c", code, root, seconds=250)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return json.loads(done.stdout)
