@@ -15,6 +15,7 @@ import math
 import os
 import sqlite3
 import stat
+import sys
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -213,12 +214,20 @@ class IndexFile:
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
         """Raise what SQLite and SQLAlchemy raise as errors of this library."""
+        handled = sys.exception()
         try:
             yield
         except TensorCacheError:
             raise
-        except (sqlite3.Error, sa.exc.SQLAlchemyError, ValueError) as error:
-            raise self.translate(error) from error
+        except Exception as error:
+            cut: BaseException | None = error
+            while isinstance(cut, Exception) and cut is not handled:
+                cut = cut.__context__
+            if cut is not None and cut is not handled:
+                raise cut from None  # Ctrl-C left SQLAlchemy half of a thing, which then failed
+            if isinstance(error, sqlite3.Error | sa.exc.SQLAlchemyError | ValueError):
+                raise self.translate(error) from error
+            raise
 
     def translate(self, error: Exception) -> TensorCacheError:
         """The error of this library that says what `error` says."""

@@ -25,6 +25,7 @@ from scale import HOURS, IS_SOAK, reached, some
 
 import tensorcache
 from tensorcache import disk
+from tensorcache.index import Index
 
 TIMES = round(4_000 * HOURS) if IS_SOAK else 100
 
@@ -287,6 +288,47 @@ def test_interrupted_at_any_moment_a_call_leaves_nothing_behind(where, shm):
     found = names_in(root, "entries", "shards", "documents", "building")
     assert found == named_by_manifests(root)
     reached("interrupted", cases=figures["caught"])
+
+
+def transactions_interrupted(path):
+    """Interrupt a transaction before each line of SQLAlchemy's engine: what came instead of it."""
+    index = Index(str(path))
+    index.prepare()
+    fired, came = 0, set()
+    while True:
+        lines = itertools.count()
+
+        def interrupt(frame, event, _, lines=lines, last=fired):
+            if not frame.f_code.co_filename.endswith("sqlalchemy/engine/base.py"):
+                return interrupt
+            if event == "line" and next(lines) == last:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            return interrupt
+
+        try:
+            sys.settrace(interrupt)
+            with index.writing() as connection:
+                connection.exec_driver_sql("DELETE FROM event")
+            sys.settrace(None)
+        except KeyboardInterrupt:
+            fired += 1
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
+            sys.settrace(None)
+            fired += 1
+            came.add(repr(error))
+        else:
+            sys.settrace(None)
+            return fired, sorted(came)
+
+
+@pytest.mark.slow
+def test_a_transaction_that_is_interrupted_says_so_and_nothing_else(shm):
+    with Fork(transactions_interrupted, shm / "index.sqlite") as process:
+        fired, came = process.answer
+
+    assert fired > 100
+    assert came == []
 
 
 def remove_interrupted(root, outside):
