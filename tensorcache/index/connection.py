@@ -95,3 +95,14 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(
     before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
 )
+
+
+def interrupt_behind(error: Exception, handled: BaseException | None) -> BaseException | None:
+    """The Ctrl-C that left SQLAlchemy half of a thing, if `error` is what then failed on it.
+
+    `handled`: what the caller is in the midst of handling, which is no news.
+    """
+    cut: BaseException | None = error
+    while isinstance(cut, Exception) and cut is not handled:
+        cut = cut.__context__
+    return None if cut is handled else cut
