@@ -139,7 +139,7 @@ class IndexFile:
                     )
                 ]
                 found = {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
-                wanted = dict(views_wanted(connection))
+                wanted = dict(views_wanted(connection, found))
             revision = self.revision()
             if revision is None and "alembic_version" in found:
                 problems.append("index: it tells no revision")
@@ -300,15 +300,15 @@ _WRITING = ("journal_mode = TRUNCATE", "synchronous = FULL", "trusted_schema = O
 
 
 def _upgrade(connection: sa.Connection) -> None:
-    """Bring the tables up to HEAD, without views: Alembic's batch mode fails beside one."""
+    """Bring the tables up to HEAD, without what is over inputs: Alembic's batch mode fails beside."""
     # A hit and a read need none of it, and it costs 0.3 s.
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
 
     for kind, name, _ in connection.exec_driver_sql(SCHEMA).all():
-        if kind == "view":
-            connection.exec_driver_sql(f"DROP VIEW {schema.quoted(name)}")
+        if kind == "view" or name.startswith(schema.INPUT_INDEX):
+            connection.exec_driver_sql(f"DROP {kind} {schema.quoted(name)}")
     config = Config()
     config.set_main_option("script_location", _migrations().replace("%", "%%"))
     config.attributes["connection"] = connection
