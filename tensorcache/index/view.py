@@ -170,12 +170,11 @@ def views_wanted(
         entries[namespace] += 1
     found = found or {}
     for namespace, seen in leaves.items():
-        wanted, there = schema.view(namespace, seen), found.get(namespace, "")
-        if entries[namespace] > NARROWED:
-            seen |= schema.leaves_of(there)
-            wanted = there if there == schema.view(namespace, seen) else wanted
-        yield namespace, wanted
-        indexes = schema.input_indexes(namespace, seen)
+        there = found.get(namespace, "")
+        wider = seen | schema.leaves_of(there) if entries[namespace] > NARROWED else seen
+        shown = wider if there == schema.view(namespace, wider) else seen
+        yield namespace, schema.view(namespace, shown)
+        indexes = schema.input_indexes(namespace, shown)
         yield from ((name, text) for name, text in indexes.items() if name in found)
 
 
