@@ -303,11 +303,9 @@ class Cache:
         """
         return self._questions.entries(where, params, namespace)
 
-    def listed(
-        self, where: str = "", params: Any = (), namespace: str | None = None, **how: Any
-    ) -> Table:
-        """What `entries` gives, without pandas; `how`: columns, sort, limit, as in `Listing`."""
-        return self._questions.listed(where, params, namespace, how)
+    def listed(self, where: str = "", **how: Any) -> Table:
+        """What `entries` gives, without pandas; `how`: params, namespace, columns, sort, limit."""
+        return self._questions.listed(where, **how)
 
     def sql(self, query: str, params: Any = ()) -> pd.DataFrame:
         """What one SELECT over the index gives; each namespace is a view (`docs/schema.md`).

@@ -71,8 +71,10 @@ class Questions:
         path = self._root.join("index.sqlite")
         return Index(path, read_only=not self._switch.writes, **patience)
 
-    def listed(self, where: str, params: Any, namespace: str | None, how: dict[str, Any]) -> Table:
-        """The entries of which `where` holds, as plain rows and without pandas."""
+    def listed(
+        self, where: str, params: Any = (), namespace: str | None = None, **how: Any
+    ) -> Table:
+        """The entries of which `where` holds, as plain rows; `how` is a `Listing`."""
         from tensorcache.index import Listing  # sqlalchemy, as above
 
         listing = Listing(**how)
@@ -80,7 +82,7 @@ class Questions:
 
     def entries(self, where: str, params: Any, namespace: str | None) -> pd.DataFrame:
         """The entries of which `where` holds."""
-        return _frame(self.listed(where, params, namespace, {}))
+        return _frame(self.listed(where, params, namespace))
 
     def table(self, query: str, params: Any) -> Table:
         """What one SELECT gives, as plain rows and without pandas."""

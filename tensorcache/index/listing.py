@@ -36,52 +36,61 @@ def entries(
     Raises:
         BadQuery: it is no condition, or a name is of no column.
     """
-    selected, row = "entry", "rowid"
+    statement, kinds = asked(file, where, namespace, listing)
+    try:
+        return query.run(
+            file,
+            statement,
+            params,
+            deadline_seconds=query.DEADLINE_SECONDS,
+            max_rows=max(listing.max_rows, listing.limit or 0),
+            known=kinds,
+        )
+    except BadQuery as error:
+        if namespace is None and "no such column" in str(error):
+            raise BadQuery(f"{error}; inputs need a namespace") from error
+        raise
+
+
+def asked(
+    file: IndexFile, where: str, namespace: str | None, listing: Listing
+) -> tuple[str, dict[str, str]]:
+    """The SELECT of those entries, and the columns that it may name, with their kinds."""
     kinds, shown = schema.TABLE_KINDS["entry"], _SHOWN
-    if namespace is not None:
-        with file.reading() as connection:
-            leaves = shown_by(connection, namespace)
-        inputs = schema.kinds(leaves)
-        taken = {*schema.FIXED_COLUMNS, *map(str.lower, inputs)}
-        more = [name for name in kinds if name not in taken]
-        # Not the view itself, which shows no version and no uses. No column can be named "#".
-        inner = schema.selected(namespace, leaves, [*more, 'rowid AS "#"'])
-        selected, row = f"({inner}) AS entry", '"#"'
-        kinds = {name: kinds[name] for name in (*schema.FIXED_COLUMNS, *more)} | inputs
-        shown = (*(name for name in _SHOWN if name not in map(str.lower, inputs)), *inputs)
-    return query.run(
-        file,
-        _statement(selected, where, listing, shown, kinds, row, namespace),
-        params,
-        deadline_seconds=query.DEADLINE_SECONDS,
-        max_rows=max(listing.max_rows, listing.limit or 0),
-        known=kinds,
-    )
+    if namespace is None:
+        return _statement("entry", "rowid", where, listing, shown, kinds), kinds
+    with file.reading() as connection:
+        leaves = shown_by(connection, namespace)
+    inputs = schema.kinds(leaves)
+    taken = {*schema.FIXED_COLUMNS, *map(str.lower, inputs)}
+    more = [name for name in kinds if name not in taken]
+    # Not the view itself, which shows no version and no uses. No input is named "#".
+    inner = schema.selected(namespace, leaves, [*more, 'rowid AS "#"'])
+    kinds = {name: kinds[name] for name in (*schema.FIXED_COLUMNS, *more)} | inputs
+    shown = (*(name for name in _SHOWN if name not in map(str.lower, inputs)), *inputs)
+    return _statement(f"({inner}) AS entry", '"#"', where, listing, shown, kinds), kinds
 
 
 def _statement(
     selected: str,
+    row: str,
     where: str,
     listing: Listing,
     shown: tuple[str, ...],
     kinds: dict[str, str],
-    row: str,
-    namespace: str | None,
 ) -> str:
     known = {name.lower(): name for name in kinds}
     for name in (*listing.columns, *(name for name, _ in listing.sort)):
         if name.lower() not in known:
-            hint = "" if namespace else " (and inputs, with a namespace)"
+            hint = "; inputs need a namespace" if selected == "entry" else ""
             raise BadQuery(f"no column {name!r}: there are {', '.join(kinds)}{hint}")
     names = [schema.quoted(known[name.lower()]) for name in listing.columns or shown]
     condition = f" WHERE ({where}\n)" if where else ""  # the line ends a comment in `where`
     order = [(schema.quoted(known[name.lower()]), falls) for name, falls in listing.sort]
-    order += [("created_at", True)]
-    # The last one of the same direction, so that an index of times gives it without sorting.
-    falls = next(falls for name, falls in order if name.strip('"') == "created_at")
-    terms = [f"{name} DESC" if falls else name for name, falls in [*order, (row, falls)]]
+    if '"created_at"' not in dict(order):
+        order.append(('"created_at"', True))
+    # The row goes the way of the time, so that an index of times gives both without sorting.
+    order.append((row, order[-1][1]))
+    terms = ", ".join(f"{name} DESC" if falls else name for name, falls in order)
     limit = "" if listing.limit is None else f" LIMIT {int(listing.limit)}"
-    return (
-        f"SELECT {', '.join(names)} FROM {selected}{condition} "  # noqa: S608 - fenced
-        f"ORDER BY {', '.join(terms)}{limit}"
-    )
+    return f"SELECT {', '.join(names)} FROM {selected}{condition} ORDER BY {terms}{limit}"  # noqa: S608 - fenced

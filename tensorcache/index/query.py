@@ -135,7 +135,7 @@ def _fenced(connection: sqlite3.Connection, deadline_seconds: float, read: Read)
 def _kinds(connection: sqlite3.Connection, read: Read) -> dict[str, str]:
     """The kinds of the columns that were read, but of those that two tables have of two kinds."""
     kinds: dict[str, set[str]] = {}
-    for table, column in read:
+    for table, column in sorted(read):  # a copy: to ask for a view is to read, too
         found = schema.TABLE_KINDS.get(table)
         if found is None:
             view = "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?"
