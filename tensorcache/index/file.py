@@ -297,7 +297,10 @@ class IndexFile:
         try:
             for pragma in ("cell_size_check = ON", "temp_store = MEMORY", *pragmas):
                 connection.execute(f"PRAGMA {pragma}")
-            connection.execute(SCHEMA).fetchone()  # the first look at the file itself
+            # The first look at the file itself. Indexes over inputs need json_extract, which SQLite
+            # before 3.41 trusts no schema with: ours is trusted, but not one with a trigger.
+            if not connection.execute(f"{SCHEMA} AND type = 'trigger'").fetchone():
+                connection.execute("PRAGMA trusted_schema = ON")
         except BaseException:
             connection.close()
             raise
