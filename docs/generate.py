@@ -1,4 +1,4 @@
-"""Write what follows from the code: `docs/cli.md`, `schema.md`, `scenarios.md`, and a table.
+"""Write what follows from the code: `cli.md`, `queries.md`, `schema.md`, `scenarios.md`, a table.
 
     python docs/generate.py            # write them
     python docs/generate.py --check    # exit 1 if they are not what would be written
@@ -143,7 +143,10 @@ TABLES = {
 }
 
 VIEW_COLUMNS = "`" + "`, `".join(schema.FIXED_COLUMNS) + "`"
-EXAMPLE = (schema.Leaf(("n_folds",)), schema.Leaf(("training", "rolling_windows")))
+EXAMPLE = (
+    schema.Leaf(("n_folds",), kind="BIGINT"),
+    schema.Leaf(("training", "rolling_windows"), kind="VARCHAR"),
+)
 
 CLI_HEAD = """\
 # The command line
@@ -225,7 +228,7 @@ def schema_page() -> str:
 def views_part() -> str:
     """What a view is, with one as it is made."""
     text = schema.view("my.batches", EXAMPLE).replace(" FROM ", "\nFROM ")
-    text = text.replace(", entry.", ",\n  entry.").replace(", json_", ",\n  json_")
+    text = text.replace(", entry.", ",\n  entry.").replace(", CAST", ",\n  CAST")
     return f"""\
 ## Views
 
@@ -235,12 +238,27 @@ then the inputs, nested ones joined by `__`. A name that is no identifier, or is
 is `input_<name>`. Lists are JSON, true and false are 1 and 0, dates are text, and an input that an
 entry lacks is NULL. A view has at most {schema.MAX_INPUT_COLUMNS} inputs.
 
+A column is cast to the narrowest type that holds all its values: `BOOLEAN`, `BIGINT`, `DOUBLE`
+(for whole numbers and others together, too), `VARCHAR` (texts and lists of up to
+{schema.SHORT_CHARACTERS} characters), `TEXT` (longer ones), `CHAR` (nothing but NULL so far); of
+numbers and texts together it has no type. Views follow the inputs of new entries, and of those that
+are left: where more than 1,000 newer ones would have to be read for that, a view goes on showing
+what nobody has any more.
+The indexes of a long namespace are told of in [queries.md](queries.md).
+
     tensorcache sql 'SELECT key, bytes FROM "my.batches" WHERE n_folds = 5'
 
 ```sql
 {text}
 ```
 """  # noqa: S608 - prose, and nobody runs it
+
+
+def queries_page() -> str:
+    """Questions, and what a small cache answers."""
+    from queries_page import page  # the tests' own, as are its queries
+
+    return page()
 
 
 def scenarios_page() -> str:
@@ -263,6 +281,7 @@ def durability_page() -> str:
 PAGES = {
     "cli.md": cli_page,
     "durability.md": durability_page,
+    "queries.md": queries_page,
     "scenarios.md": scenarios_page,
     "schema.md": schema_page,
 }

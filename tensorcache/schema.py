@@ -6,12 +6,14 @@ UTC without a zone, written `YYYY-MM-DD HH:MM:SS.ffffff`: the text sorts, and SQ
 functions understand it. A name that is no table begins with `_`, so that no namespace, which is
 also the name of a view, can meet it.
 
-A view shows the entries of one namespace with every input as a column. Its text is a pure
-function of the namespace and of the `Leaf`s found in its entries' inputs.
+A view shows the entries of one namespace with every input as a column, of a type where all its
+values have one. Its text is a pure function of the namespace and of the `Leaf`s found in its
+entries' inputs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -26,7 +28,17 @@ from tensorcache.key import TAG
 HEAD = "0002"
 MAX_INPUT_COLUMNS = 200
 MAX_NAME_BYTES = 63
+MAX_INPUT_INDEXES = 12
+SHORT_CHARACTERS = 200  # of a text that an index may hold
 FIXED_COLUMNS = ("key", "bytes", "created_at", "last_used_at", "build_seconds", "pinned")
+# What the values of an input may be cast to, narrow to wide; CHAR: there is none but NULL so far.
+# DuckDB, which runs the text of a view by itself, knows these words too.
+_KINDS = (("CHAR", "BOOLEAN", "BIGINT", "DOUBLE"), ("CHAR", "VARCHAR", "TEXT"))
+_PARTS = re.compile(  # of the text of a view: a place, a kind, a name
+    r"""json_extract\(entry\.inputs, '((?:[^']|'')*)'\)| AS ([A-Z]+)\)| AS "(\w+)\"""", re.ASCII
+)
+INPUT_INDEX = "_input "  # how the names of indexes over an input begin
+_INDEXED = frozenset({"BOOLEAN", "BIGINT", "DOUBLE", "VARCHAR"})
 
 metadata = sa.MetaData(naming_convention={"fk": "_%(table_name)s_%(column_0_name)s"})
 
@@ -156,6 +168,20 @@ taken = sa.Table(  # the journals whose uses are counted, so that none is counte
     sa.Column("at", sa.DateTime, nullable=False),
 )
 
+_TYPES = (
+    (sa.DateTime, "DATETIME"),
+    (sa.Float, "DOUBLE"),
+    (sa.Integer, "BIGINT"),
+    (sa.Text, "TEXT"),
+)
+TABLE_KINDS = {  # of each table, the kinds of its columns
+    table.name: {
+        column.name: next(kind for type_, kind in _TYPES if isinstance(column.type, type_))
+        for column in table.columns
+    }
+    for table in metadata.sorted_tables
+}
+
 
 def empty_tables() -> Iterator[str]:
     """The statements that make the tables in SQLite: what an index not yet made looks like."""
@@ -166,11 +192,13 @@ def empty_tables() -> Iterator[str]:
 class Leaf(NamedTuple):
     """Where one plain value lies in the inputs, as the canonical form of `key.py` names it.
 
-    `tag` is the tag under which a value lies that JSON has no type for (`$date`), else "".
+    `tag` is the tag under which a value lies that JSON has no type for (`$date`), else "". `kind`
+    is its type in SQL; VARCHAR is a short text, and "" is none that a column could have.
     """
 
     path: tuple[str, ...]
     tag: str = ""
+    kind: str = ""
 
 
 def inputs_text(inputs: dict[str, Any]) -> str:
@@ -186,12 +214,25 @@ def inputs_text(inputs: dict[str, Any]) -> str:
 def leaves(inputs: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """Every place in canonical `inputs` that holds no dict of further inputs."""
     if not isinstance(inputs, dict) or (path and not inputs):
-        yield Leaf(path)
+        yield Leaf(path, "", _kind(inputs))
     elif path and len(inputs) == 1 and TAG.match(name := next(iter(inputs))):
-        yield Leaf(path, name)
+        yield Leaf(path, name, _kind(inputs[name]))
     else:
         for name, value in inputs.items():
             yield from leaves(value, (*path, name))
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "CHAR"
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    if isinstance(value, int):
+        return "BIGINT" if -(1 << 63) <= value < 1 << 63 else ""
+    if isinstance(value, float):
+        return "DOUBLE"
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return "VARCHAR" if len(text) <= SHORT_CHARACTERS else "TEXT"
 
 
 def view(namespace: str, found: Iterable[Leaf]) -> str:
@@ -200,27 +241,67 @@ def view(namespace: str, found: Iterable[Leaf]) -> str:
     A tagged value is shown plain (a date as its text), a list as JSON, true and false as 1 and 0,
     and an input that an entry lacks as NULL.
     """
-    tags: dict[tuple[str, ...], set[str]] = {}
-    for leaf in found:
-        tags.setdefault(leaf.path, set()).add(leaf.tag)
-    columns = [f"entry.{name}" for name in FIXED_COLUMNS]
+    return f"CREATE VIEW {quoted(namespace)} AS {selected(namespace, found)}"
+
+
+def selected(namespace: str, found: Iterable[Leaf], more: Iterable[str] = ()) -> str:
+    """The SELECT of that view; with `more` columns of the table `entry`, by name."""
+    columns = [f"entry.{name}" for name in (*FIXED_COLUMNS, *more)]
     columns += [
-        f"{_extract(path, tags[path])} AS {quoted(name)}" for path, name in _names(tags).items()
+        f"{_value(places, kind)} AS {quoted(name)}" for name, (_, places, kind) in _inputs(found)
     ]
     return (
-        f"CREATE VIEW {quoted(namespace)} AS SELECT {', '.join(columns)} "  # noqa: S608 - quoted
+        f"SELECT {', '.join(columns)} "  # noqa: S608 - quoted
         f"FROM entry WHERE entry.namespace = {_literal(namespace)}"
     )
+
+
+def kinds(found: Iterable[Leaf]) -> dict[str, str]:
+    """The input columns of the view that has the leaves `found`, and the kind of each."""
+    return {name: kind for name, (_, _, kind) in _inputs(found)}
+
+
+def input_indexes(namespace: str, found: Iterable[Leaf]) -> dict[str, str]:
+    """The name and text of the index of each of the first top-level inputs that are short.
+
+    It is over the very expression of the view. The namespace, which it is partial by, comes first
+    in it, so that SQLite prefers it to the index of the namespace; the time comes last, so that
+    what it finds need not be sorted.
+    """
+    texts = {}
+    for column, (path, places, kind) in _inputs(found):
+        if len(path) == 1 and kind in _INDEXED and len(texts) < MAX_INPUT_INDEXES:
+            name = f"{INPUT_INDEX}{namespace} {column}"
+            if len(name) > MAX_NAME_BYTES:
+                name = f"{name[:46]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+            texts[name] = (
+                f"CREATE INDEX {quoted(name)} ON entry "
+                f"(namespace, {_value(places, kind, 'inputs')}, created_at)"
+                f"{input_indexes_end(namespace)}"
+            )
+    return texts
+
+
+def input_indexes_end(namespace: str) -> str:
+    """How the text of every index over an input of `namespace` ends."""
+    return f" WHERE namespace = {_literal(namespace)}"
 
 
 def leaves_of(text: str) -> set[Leaf]:
     """The leaves that the view of this text shows, so that nobody need read its entries' inputs."""
     shown = set()
-    for place in re.findall(r"json_extract\(entry\.inputs, '((?:[^']|'')*)'\)", text):
-        # No name holds a quote: see inputs_text.
-        steps = [json.loads(step) for step in re.findall(r'"[^"]*"', place.replace("''", "'"))]
-        tag = steps.pop() if len(steps) > 1 and TAG.match(steps[-1]) else ""
-        shown.add(Leaf(tuple(steps), tag))
+    places: list[tuple[tuple[str, ...], str]] = []
+    kind = ""
+    for place, cast, name in _PARTS.findall(text):
+        if place:
+            # No name holds a quote: see inputs_text.
+            steps = [json.loads(step) for step in re.findall(r'"[^"]*"', place.replace("''", "'"))]
+            tag = steps.pop() if len(steps) > 1 and TAG.match(steps[-1]) else ""
+            places.append((tuple(steps), tag))
+        kind = cast or kind
+        if name:
+            shown.update(Leaf(*one, kind) for one in places)
+            places, kind = [], ""
     return shown
 
 
@@ -260,12 +341,33 @@ def _joined(path: tuple[str, ...]) -> str:
     return "__".join(name[1:] if name.startswith("$$") else name for name in path)
 
 
-def _extract(path: tuple[str, ...], tags: set[str]) -> str:
-    steps = "$" + "".join("." + _step(name) for name in path)
-    tagged = [f"{steps}.{_step(tag)}" for tag in sorted(tags - {""})]
-    places = tagged + ([steps] if "" in tags else [])
-    values = [f"json_extract(entry.inputs, {_literal(place)})" for place in places]
-    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+def _inputs(
+    found: Iterable[Leaf],
+) -> Iterator[tuple[str, tuple[tuple[str, ...], list[str], str]]]:
+    """The name of each input column, with its path, where its value may lie, and its kind."""
+    tags: dict[tuple[str, ...], dict[str, set[str]]] = {}
+    for leaf in found:
+        tags.setdefault(leaf.path, {}).setdefault(leaf.tag, set()).add(leaf.kind)
+    for path, name in _names(tags).items():
+        steps = "$" + "".join("." + _step(step) for step in path)
+        places = [f"{steps}.{_step(tag)}" for tag in sorted(tags[path].keys() - {""})]
+        if "" in tags[path]:
+            places.append(steps)
+        yield name, (path, places, _widest(set().union(*tags[path].values())))
+
+
+def _widest(kinds: set[str]) -> str:
+    """The narrowest kind that all of `kinds` fit into, "" if there is none."""
+    for chain in _KINDS:
+        if kinds.issubset(chain):
+            return max(kinds, key=chain.index)
+    return ""
+
+
+def _value(places: list[str], kind: str, inputs: str = "entry.inputs") -> str:
+    values = [f"json_extract({inputs}, {_literal(place)})" for place in places]
+    value = values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+    return f"CAST({value} AS {kind})" if kind else value
 
 
 def _step(name: str) -> str:

@@ -291,13 +291,21 @@ class Cache:
         with self._switch.writing():
             self._questions.bring_up()
 
-    def entries(self, where: str = "", params: Any = ()) -> pd.DataFrame:
+    def entries(
+        self, where: str = "", params: Any = (), namespace: str | None = None
+    ) -> pd.DataFrame:
         """The entries of which the SQL text `where` holds, newest first, with their uses.
 
+        Of one `namespace`, they have its inputs as columns too, which `where` may use.
+
         Raises:
-            BadQuery: `where` is no condition over the columns of the table `entry`.
+            BadQuery: `where` is no condition over the columns that there are.
         """
-        return self._questions.entries(where, params)
+        return self._questions.entries(where, params, namespace)
+
+    def listed(self, where: str = "", **how: Any) -> Table:
+        """What `entries` gives, without pandas; `how`: params, namespace, columns, sort, limit."""
+        return self._questions.listed(where, **how)
 
     def sql(self, query: str, params: Any = ()) -> pd.DataFrame:
         """What one SELECT over the index gives; each namespace is a view (`docs/schema.md`).

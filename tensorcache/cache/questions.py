@@ -71,10 +71,18 @@ class Questions:
         path = self._root.join("index.sqlite")
         return Index(path, read_only=not self._switch.writes, **patience)
 
-    def entries(self, where: str, params: Any) -> pd.DataFrame:
+    def listed(
+        self, where: str, params: Any = (), namespace: str | None = None, **how: Any
+    ) -> Table:
+        """The entries of which `where` holds, as plain rows; `how` is a `Listing`."""
+        from tensorcache.index import Listing  # sqlalchemy, as above
+
+        listing = Listing(**how)
+        return self._answered(lambda index: index.entries(where, params, namespace, listing))
+
+    def entries(self, where: str, params: Any, namespace: str | None) -> pd.DataFrame:
         """The entries of which `where` holds."""
-        found = self._answered(lambda index: index.entries(where, params))
-        return _frame(found, times=("created_at", "last_used_at"))
+        return _frame(self.listed(where, params, namespace))
 
     def table(self, query: str, params: Any) -> Table:
         """What one SELECT gives, as plain rows and without pandas."""
@@ -242,14 +250,10 @@ def _side(held: disk.Held) -> Side:
     return Side(sections, pieces)
 
 
-def _frame(table: Table, times: tuple[str, ...] = ()) -> pd.DataFrame:
+def _frame(table: Table) -> pd.DataFrame:
     """A table as pandas has it; warnings of the query are logged."""
-    import pandas as pd  # 0.4 s that only a question spends
+    from tensorcache.cache.frame import frame  # only a question needs it
 
     for warning in table.warnings:
         _log.warning("%s", warning)
-    frame = pd.DataFrame(table.rows, columns=list(table.columns))
-    for name in times:
-        times_of = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
-        frame[name] = times_of
-    return frame
+    return frame(table)

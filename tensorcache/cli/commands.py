@@ -10,14 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from tensorcache import disk
-from tensorcache.cli import checks, entry, options, plan, text
+from tensorcache.cli import ask, checks, entry, options, plan, text
 from tensorcache.cli.options import AsJson, CacheDir, KeyDigits, Yes
 from tensorcache.errors import UnkeyableValue
-
-_ENTRIES = """
-    SELECT key, namespace, version, bytes, created_at, last_used_at, uses, build_seconds, pinned
-    FROM entry WHERE namespace = coalesce(?, namespace)
-    ORDER BY created_at DESC, key LIMIT coalesce(?, -1)"""
 
 _SETTINGS: dict[str, Any] = {
     "rich_markup_mode": None,  # plain help: the same everywhere, and 0.1 s sooner
@@ -43,49 +38,7 @@ def _tensorcache(
     raise typer.Exit
 
 
-@app.command()
-def ls(
-    namespace: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this namespace.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the newest N.")
-    ] = None,
-    cache: CacheDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """List entries, newest first."""
-    found = options.opened(cache).table(_ENTRIES, (namespace, limit))
-    entries = text.objects(found.columns, found.rows)
-    for one in entries:
-        for name in ("created_at", "last_used_at"):
-            one[name] = text.of_index(one[name])
-    if as_json:
-        times = ("created_at", "last_used_at")
-        text.as_json([{**one, **{name: text.iso(one[name]) for name in times}} for one in entries])
-    elif not entries:
-        text.remark("no entries")
-    else:
-        columns = "key namespace size created used uses build pinned".split()
-        text.table(
-            columns,
-            [
-                (
-                    one["key"][:16],
-                    one["namespace"],
-                    text.size(one["bytes"]),
-                    text.ago(one["created_at"]),
-                    text.ago(one["last_used_at"]),
-                    one["uses"],
-                    f"{one['build_seconds']:.1f} s",
-                    "" if one["pinned"] is None else one["pinned"] or "yes",
-                )
-                for one in entries
-            ],
-            right=("size", "uses", "build"),
-        )
-    for warning in found.warnings:
-        text.remark(warning)
+app.command()(ask.ls)
 
 
 @app.command()
@@ -99,26 +52,7 @@ def show(key: KeyDigits, cache: CacheDir = None, as_json: AsJson = False) -> Non
         entry.say(described)
 
 
-@app.command()
-def sql(
-    query: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT over the index.")],
-    cache: CacheDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Ask the index; each namespace is a view with every input as a column."""
-    found = options.opened(cache).table(query)
-    if as_json:
-        text.as_json(text.objects(found.columns, found.rows))
-    else:
-        numbers = [
-            name
-            for place, name in enumerate(found.columns)
-            if all(isinstance(row[place], int | float | None) for row in found.rows)
-        ]
-        rows = [["NULL" if value is None else value for value in row] for row in found.rows]
-        text.table(found.columns, rows, right=numbers)
-    for warning in found.warnings:
-        text.remark(warning)
+app.command()(ask.sql)
 
 
 @app.command()

@@ -130,7 +130,7 @@ def _flat(inputs: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The path and value of every plain input, a tagged one (`{"$date": …}`) without its tag."""
     from tensorcache import schema  # sqlalchemy: `show` alone needs it here
 
-    for path, tag in schema.leaves(inputs):
+    for path, tag, _ in schema.leaves(inputs):
         names = [name[1:] if name.startswith("$$") else name for name in path]
         value = reduce(lambda inner, name: inner[name], path, inputs)
         yield ".".join(names), json.dumps(value[tag] if tag else value, ensure_ascii=False)

@@ -133,6 +133,17 @@ def manifest_of(cache: Cache, digits: str) -> Manifest:
     return manifest
 
 
+def refuse_two(given: dict[str, bool]) -> None:
+    """Refuse options of which one alone can be meant.
+
+    Raises:
+        WrongUse: two of them were given.
+    """
+    named = [name for name, is_given in given.items() if is_given]
+    if len(named) > 1:
+        raise WrongUse(f"{' and '.join(named)}: give one of them")
+
+
 def check_can_ask(*, yes: bool) -> None:
     """Refuse what needs a question where nobody could answer it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import json
 import math
@@ -79,16 +80,31 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
+def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows as CSV below their names; NULL is nothing, bytes are hex digits."""
+    lines = csv.writer(sys.stdout, lineterminator="\n")
+    lines.writerow(columns)
+    lines.writerows(
+        [value.hex() if isinstance(value, bytes) else value for value in row] for row in rows
+    )
+
+
 def objects(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     """Rows as objects; a name that comes again gets a number, so that no value is lost."""
+    names = unique(columns)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def unique(columns: Sequence[str]) -> list[str]:
+    """The names, each with a number where it came before."""
     names: list[str] = []
     for name in columns:
-        number, unique = 1, name
-        while unique in names:
+        number, one = 1, name
+        while one in names:
             number += 1
-            unique = f"{name}_{number}"
-        names.append(unique)
-    return [dict(zip(names, row, strict=True)) for row in rows]
+            one = f"{name}_{number}"
+        names.append(one)
+    return names
 
 
 def size(size_bytes: int) -> str:

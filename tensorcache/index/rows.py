@@ -18,14 +18,14 @@ from tensorcache import schema
 from tensorcache.errors import EntryCorrupt
 from tensorcache.index import query
 from tensorcache.index.file import IndexFile
+from tensorcache.index.listing import Listing, entries
 from tensorcache.index.sums import add_up, held, slices, sole_holders, weigh, where_in
 from tensorcache.index.uses import Use, not_ahead, take, time_of
-from tensorcache.index.view import narrow_view, widen_view
+from tensorcache.index.view import index_inputs, is_time_to_index, narrow_view, widen_view
 from tensorcache.manifest import ColumnRow, Manifest, Piece
 from tensorcache.worth import warmed
 
 MOST_COMPARED = 4 << 20  # characters of identity texts
-_LISTED = "key, namespace, version, bytes, created_at, last_used_at, build_seconds, uses, pinned"
 
 
 class EntryRows(NamedTuple):
@@ -93,8 +93,11 @@ class Index(IndexFile):
             for row in new:
                 _keep_uses(row, old.get(row["key"]))
             loose = _replace(connection, old, by_key.values(), new, self.limit_bytes)
+            is_time = is_time_to_index(connection, len(new))
             for namespace, seen in leaves.items():
                 widen_view(connection, namespace, seen)
+                if is_time:
+                    index_inputs(connection, namespace)
         return loose
 
     def remove(self, keys: Collection[str]) -> list[tuple[str, Piece]]:
@@ -197,14 +200,19 @@ class Index(IndexFile):
             {(kind, digest): size for kind, digest, size in pieces},
         )
 
-    def entries(self, where: str = "", params: query.Params = ()) -> query.Table:
+    def entries(
+        self,
+        where: str = "",
+        params: query.Params = (),
+        namespace: str | None = None,
+        listing: Listing | None = None,
+    ) -> query.Table:
         """The entries of which the SQL text `where` holds, newest first.
 
-        It may use every column of the table entry; the rules of `query` apply.
+        It may use every column of the table entry, and with `namespace` every input that its view
+        shows; what both have is the input's. The rules of `query` apply.
         """
-        condition = f" WHERE ({where}\n)" if where else ""  # the line ends a comment in `where`
-        listed = f"SELECT {_LISTED} FROM entry{condition} ORDER BY created_at DESC, key"  # noqa: S608 - fenced
-        return self.query(listed, params)
+        return entries(self, where, params, namespace, listing or Listing())
 
     def query(
         self,
