@@ -1,7 +1,8 @@
 """Stats: what was asked of a cache, what that saved, and what lies in it.
 
 Rules of this room: values and sums of them, pure; the index fills them in. A hit or a wait saves
-what its entry took to build, less what the hit or the wait itself took, and never less than nothing.
+what its entry took to build, less what the hit or the wait itself took, and nothing if that took
+longer.
 """
 
 from __future__ import annotations

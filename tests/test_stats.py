@@ -178,9 +178,10 @@ def test_what_a_line_does_not_tell_the_index_knows_of_the_entry(cache, place, ro
 
     assert (groups["t.laws"].hits, groups[""].misses) == (2, 1)
     assert groups["t.laws"].saved_seconds > built
-    assert rows(root, "SELECT namespace, build_seconds FROM event WHERE kind = 'hit'") == [
-        ("t.laws", built)
-    ] * 2
+    assert (
+        rows(root, "SELECT namespace, build_seconds FROM event WHERE kind = 'hit'")
+        == [("t.laws", built)] * 2
+    )
 
 
 ASK = PREAMBLE + textwrap.dedent(

@@ -42,10 +42,11 @@ def draw(path: str, stats: Stats, groups: Mapping[str, Sums], by: str) -> None:
     for axes in (asked, held):
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     first = min([*starts, *(size.at for size in stats.sizes), now - 6 * width])
-    held.set_xlim(first - width / 10, now + width / 10)  # type: ignore[arg-type]
-    locator = AutoDateLocator(tz=dt.UTC, minticks=4)
+    held.set_xlim(first - width / 10, now + width / 10)
+    locator = AutoDateLocator(tz=dt.UTC, minticks=4)  # type: ignore[no-untyped-call]
     held.xaxis.set_major_locator(locator)
-    held.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=dt.UTC))
+    dates = ConciseDateFormatter(locator, tz=dt.UTC)  # type: ignore[no-untyped-call]
+    held.xaxis.set_major_formatter(dates)
     held.set_xlabel("time, UTC")
     for axes in (asked, saved, held):
         axes.spines[["top", "right"]].set_visible(False)
@@ -82,13 +83,12 @@ def _held(axes: Axes, stats: Stats, now: dt.datetime) -> None:
     """What was held, up to now, and the limit where there was one."""
     at: list[Any] = [size.at for size in stats.sizes]
     held = [size.bytes for size in stats.sizes]
-    limits = [float("nan") if s.limit_bytes is None else s.limit_bytes for s in stats.sizes]
-    if at:
-        limits.append(limits[-1])
+    limits: list[Any] = [size.limit_bytes for size in stats.sizes]  # None is a gap
+    limits += limits[-1:]
     at, held = [*at, now], [*held, stats.stored_bytes]
     marker = "." if len(at) < _MOST_MARKED else ""
     axes.step(at, held, where="post", color="#0072B2", marker=marker, label="held")
-    if any(limit == limit for limit in limits):  # NaN equals nothing
+    if any(limits):
         axes.step(at, limits, where="post", color="#000000", linestyle="--", label="limit")
     axes.set(title="Bytes held")
     axes.yaxis.set_major_formatter(EngFormatter("B"))

@@ -30,9 +30,7 @@ class By(StrEnum):
 
 
 def stats(
-    since: Annotated[
-        float | None, options.time("Only of the last so long, as in '7d'.")
-    ] = None,
+    since: Annotated[float | None, options.time("Only of the last so long, as in '7d'.")] = None,
     by: Annotated[By | None, typer.Option(help="Tell uses apart; a day is one of UTC.")] = None,
     plot: Annotated[
         str, typer.Option(metavar="FILE", help="Draw it over time, as FILE.png or FILE.svg.")

@@ -1,91 +1,42 @@
-"""Hours: uses summed by the hour and namespace, two years of them; and what `stats` asks.
+"""What `stats` asks: sums of uses since a time, bytes, and the entries that stand out.
 
-Events are only the newest: what is older than they are is known by the hour alone.
+Events are only the newest: of what is older, and of the hour in which it began, the hour is known.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from tensorcache import schema
+from tensorcache.errors import ReadOnlyCache
 from tensorcache.index.file import IndexFile
-from tensorcache.index.uses import USED, Use, time_of
-from tensorcache.manifest import AHEAD_SECONDS
+from tensorcache.index.sums import held
+from tensorcache.index.uses import Use, hour_of, summed, time_of
 from tensorcache.stats import SUMS, Hour, Ranked, Size, Stats, Sums, grouped, total
 
-KEPT_SECONDS = 2 * 366 * 86_400.0
 MOST_RANKED = 5
-_COUNTED = {
-    "hit": ("hits", "hit_seconds"),
-    "miss": ("misses", ""),
-    "build": ("builds", "build_seconds"),
-    "wait": ("waits", "wait_seconds"),
-    "evict": ("evictions", ""),
-}
-
-
-def summed(uses: Iterable[Use], now: float) -> Iterator[Hour]:
-    """The uses as sums by the hour and namespace.
-
-    What a clock ahead of ours wrote counts as of now, or it would stay for ever.
-    """
-    found: dict[tuple[dt.datetime, str], dict[str, Any]] = {}
-    for use in uses:
-        if use.kind not in _COUNTED:
-            continue
-        at = hour_of(use.at if use.at <= now + AHEAD_SECONDS else now)
-        sums = found.setdefault((at, use.namespace or ""), defaultdict(int))
-        count, seconds = _COUNTED[use.kind]
-        sums[count] += 1
-        if seconds:
-            sums[seconds] += use.seconds
-        if use.kind == "evict":
-            sums["evicted_bytes"] += use.size_bytes
-        elif use.kind in USED and use.build_seconds is not None:
-            sums["saved_seconds"] += max(0.0, use.build_seconds - use.seconds)
-    for (at, namespace), sums in found.items():
-        yield Hour(at, namespace, Sums(**sums))
-
-
-def add_hours(connection: sa.Connection, uses: Iterable[Use], now: float) -> None:
-    """Add what the uses sum up to; what is older than two years goes."""
-    rows = [
-        {"hour": at, "namespace": namespace, **{name: getattr(sums, name) for name in SUMS}}
-        for at, namespace, sums in summed(uses, now)
-    ]
-    hour = schema.hour
-    if rows:
-        insert = sqlite.insert(hour)
-        more = {name: hour.c[name] + insert.excluded[name] for name in SUMS}
-        keys = ["hour", "namespace"]
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=more), rows)
-    oldest = time_of(now - KEPT_SECONDS)
-    connection.execute(sa.delete(hour).where(hour.c.hour < oldest))
-    connection.execute(sa.delete(schema.size).where(schema.size.c.hour < oldest))
-
-
-def hour_of(at: float) -> dt.datetime:
-    """The beginning of the hour of a time."""
-    return time_of(at).replace(minute=0, second=0, microsecond=0)
 
 
 def stats(index: IndexFile, since: float | None, by: str | None, now: float) -> Stats:
     """What was asked since the time `since`, and what is held now.
 
     Raises:
-        EntryCorrupt, LeaseTimeout, ReadOnlyCache: the index cannot be read now.
+        EntryCorrupt, LeaseTimeout, ReadOnlyCache: the index cannot be read now, or is an old one.
     """
+    revision = index.revision()
+    if revision is not None and revision < schema.HEAD:
+        raise ReadOnlyCache(
+            f"the index has revision {revision}, which adds nothing up, and cannot be upgraded "
+            f"now: ask once where the cache can be written"
+        )
     entry, size = schema.entry, schema.size
     bytes_ = entry.c.bytes + entry.c.manifest_bytes
     with index.reading() as connection:
         hours = _hours(connection, since, now)
-        held = connection.execute(sa.select(*schema.total.c["entries", "bytes"])).first() or (0, 0)
+        entries, stored_bytes = held(connection)
         referred = connection.scalar(sa.select(sa.func.sum(bytes_))) or 0
         sizes = sa.select(size).order_by(size.c.hour)
         if since is not None:
@@ -93,9 +44,9 @@ def stats(index: IndexFile, since: float | None, by: str | None, now: float) -> 
         return Stats(
             **total(hour.sums for hour in hours),
             since=None if since is None else time_of(since).replace(tzinfo=dt.UTC),
-            entries=held[0],
-            stored_bytes=held[1],
-            shared_bytes=max(0, referred - held[1]),
+            entries=entries,
+            stored_bytes=stored_bytes,
+            shared_bytes=max(0, referred - stored_bytes),
             dearest=_ranked(connection, entry.c.build_seconds.desc()),
             largest=_ranked(connection, bytes_.desc()),
             stalest=_ranked(connection, entry.c.touched_at),
