@@ -34,14 +34,15 @@ def answer(tc, *words):
 
 
 def facts(out):
-    """The lines of the first table, by their first word."""
-    return dict(line.split("  ", 1) for line in out.split("\n\n")[0].splitlines())
+    """The lines of the first table, by their names."""
+    lines = out.split("\n\n")[0].splitlines()
+    return {name: value.strip() for name, _, value in (line.partition("  ") for line in lines)}
 
 
 def test_people_read_counts_rates_times_and_bytes(asked, tc):
     out = answer(tc)
 
-    told = {name: value.strip() for name, value in facts(out).items()}
+    told = facts(out)
     assert told["since"] == "all that is known"
     assert (told["hits"], told["waits"], told["misses"]) == ("2", "0", "2")
     assert told["builds"].startswith("2, ")
@@ -59,7 +60,7 @@ def test_people_read_counts_rates_times_and_bytes(asked, tc):
 def test_since_leaves_out_what_was_before(asked, tc):
     told = facts(answer(tc, "--since", "1d"))
 
-    assert told["hits"].strip() == "1"
+    assert told["hits"] == "1"
     assert told["time saved"].split()[-1] in ("ms", "s")
 
 
@@ -96,7 +97,7 @@ def test_of_an_empty_cache_there_is_nothing_to_tell(root, tc):
         assert json.loads(answer(tc, "--json"))["hit_rate"] is None
         assert cache.verify() == []
 
-    assert (told["hits"].strip(), told["entries"].strip()) == ("0", "0")
+    assert (told["hits"], told["hit rate"], told["entries"]) == ("0", "-", "0")
 
 
 @pytest.mark.parametrize("span", ["", "1d"])

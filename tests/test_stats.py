@@ -177,7 +177,7 @@ def test_what_a_line_does_not_tell_the_index_knows_of_the_entry(cache, place, ro
     groups = cache.stats(by="namespace").groups
 
     assert (groups["t.laws"].hits, groups[""].misses) == (2, 1)
-    assert groups["t.laws"].saved_seconds > built
+    assert groups["t.laws"].saved_seconds >= built  # which the line of 0 s saves
     assert (
         rows(root, "SELECT namespace, build_seconds FROM event WHERE kind = 'hit'")
         == [("t.laws", built)] * 2

@@ -146,4 +146,4 @@ def say(stats: Stats, by: str | None) -> None:
 
 
 def _rate(sums: Sums) -> str:
-    return "" if sums.hit_rate is None else f"{100 * sums.hit_rate:.1f} %"
+    return "-" if sums.hit_rate is None else f"{100 * sums.hit_rate:.1f} %"
