@@ -15,14 +15,17 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from index_rows import NOON, A, B, count, entry_rows, index, path
-from processes import start
+from processes import REPO, start
 from roots import PREAMBLE, get, hit, rows
 
 import tensorcache
 from tensorcache import disk
 from tensorcache.disk.memory import MAX_JOURNAL_BYTES
-from tensorcache.index import Use, stats
+from tensorcache.index import Index, Use, stats
 from tensorcache.index.uses import MOST_EVENTS, MOST_TAKEN
 from tensorcache.stats import Stats, Sums
 
@@ -323,6 +326,35 @@ def test_of_the_journals_taken_in_the_newest_are_remembered(index, path):
     assert index.query("SELECT count(*) FROM _taken WHERE journal IN ('old-0', 'new')").rows == [
         (1,)
     ]
+
+
+def test_the_statistics_of_an_upgraded_index_are_those_of_its_events(path):
+    config = Config()
+    config.set_main_option("script_location", str(REPO / "migrations"))
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    at, now = "2026-03-01 12:00:00.000000", NOON + DAY
+    entry = (KEY, "a", "{}", "d", "{}", "1", 1, 100, 8.0, at, None, 2, None, "box", "{}")
+    events = [("hit", 0.5), ("wait", 2.0), ("miss", 0.0), ("build", 8.0)]
+    with contextlib.closing(sqlite3.connect(path)) as plain, plain:
+        plain.execute(f"INSERT INTO entry VALUES ({', '.join('?' * len(entry))})", entry)
+        plain.executemany(
+            "INSERT INTO event (at, kind, key, seconds, bytes, journal) "
+            "VALUES (?, ?, ?, ?, 0, 'j')",
+            [(at, kind, KEY, seconds) for kind, seconds in events],
+        )
+    index = Index(path)
+    index.prepare()
+    sums = Sums(1, 1, 1, 1, 0, 0.5, 2.0, 8.0, 7.5 + 6.0, 0)
+
+    assert stats(index, None, "namespace", now).groups == {"a": sums}
+    assert stats(index, NOON - 1, None, now).saved_seconds == 13.5
+    index.take([Use(NOON, "hit", KEY, 0.5, 0)], "j")  # whoever took it in died before it was gone
+    assert stats(index, None, "namespace", now).groups == {"a": sums}
+    assert index.check() == []
 
 
 def test_hours_are_kept_for_two_years_and_none_is_ahead_of_us(index):

@@ -11,7 +11,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from tensorcache import schema
-from tensorcache.errors import ReadOnlyCache
 from tensorcache.index.file import IndexFile
 from tensorcache.index.sums import held
 from tensorcache.index.uses import Use, hour_of, summed, time_of
@@ -26,12 +25,6 @@ def stats(index: IndexFile, since: float | None, by: str | None, now: float) -> 
     Raises:
         EntryCorrupt, LeaseTimeout, ReadOnlyCache: the index cannot be read now, or is an old one.
     """
-    revision = index.revision()
-    if revision is not None and revision < schema.HEAD:
-        raise ReadOnlyCache(
-            f"the index has revision {revision}, which adds nothing up, and cannot be upgraded "
-            f"now: ask once where the cache can be written"
-        )
     entry, size = schema.entry, schema.size
     bytes_ = entry.c.bytes + entry.c.manifest_bytes
     with index.reading() as connection:
