@@ -315,8 +315,7 @@ class Cache:
     def stats(self, *, since: float | None = None, by: str | None = None) -> Stats:
         """Hits, misses, builds, waits and the time that they saved, and what is held now.
 
-        Of the last `since` seconds, else of two years; in `groups` also apart, `by` "namespace",
-        "day" or "hour" (UTC).
+        Of the last `since` seconds, else two years; apart `by` "namespace", "day" or "hour" (UTC).
         """
         return self._questions.stats(since, by)
 

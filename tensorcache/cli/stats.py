@@ -38,7 +38,7 @@ def stats(
     cache: CacheDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count hits, misses, builds and waits, and the time and the bytes that they saved.
+    """Count hits, misses, builds and waits, and say what they saved.
 
     A hit or a wait saves what its entry took to build, less what it took itself. Both count as
     found in the hit rate. Shared is what a cache without sharing would hold beyond what is stored.
