@@ -121,7 +121,8 @@ def apply(plan: VacuumPlan, root: disk.Root, index: Index) -> VacuumPlan:
         disk.remove_leftover(root, leftover)
     entries = tuple(victim for victim in plan.entries if victim.key in gone)
     for victim in entries:
-        disk.append_use(root, (time.time(), "evict", victim.key, 0.0, victim.frees_bytes))
+        use = (time.time(), "evict", victim.key, 0.0, victim.frees_bytes, victim.namespace, None)
+        disk.append_use(root, use)
     kept_bytes = sum(victim.frees_bytes for victim in plan.entries if victim.key not in gone)
     return plan._replace(entries=entries, frees_bytes=plan.frees_bytes - kept_bytes)
 

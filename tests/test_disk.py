@@ -326,18 +326,41 @@ def test_a_journal_that_nobody_takes_in_begins_anew_with_the_newest_use(place):
     os.truncate(place.join("journal", "uses"), 9 << 20)
     disk.append_use(place, (1.0, "hit", KEYS[1], 0.0, 0))
 
-    assert list(disk.take_uses(place).values()) == [[[1.0, "hit", KEYS[1], 0.0, 0]]]
+    assert list(disk.take_uses(place).values()) == [[[1.0, "hit", KEYS[1], 0.0, 0, None, None]]]
 
 
 @pytest.mark.parametrize(
-    "line", ['["x","hit","k",0.1,5]', '[NaN,"hit","k",0.1,5]', "[1,2,3,4,5]", '{"at":1}', "[1e99"]
+    "line",
+    [
+        '["x","hit","k",0.1,5]',
+        '[NaN,"hit","k",0.1,5]',
+        '[1.0,"hit","k",0.1]',
+        '[1.0,"hit","\\ud800",0.1,5]',
+        '[1.0,"hit","k",0.1,5,3,null]',
+        '[1.0,"hit","k",0.1,5,"n","8"]',
+        "[1,2,3,4,5]",
+        '{"at":1}',
+        "[1e99",
+        "[" * 100_000,
+    ],
 )
 def test_a_line_that_is_no_use_is_passed_over(place, line):
     disk.append_use(place, (1.0, "hit", KEYS[1], 0.0, 0))
     with open(place.join("journal", "uses"), "a") as journal:
         journal.write(line + "\n")
 
-    assert list(disk.take_uses(place).values()) == [[[1.0, "hit", KEYS[1], 0.0, 0]]]
+    assert list(disk.take_uses(place).values()) == [[[1.0, "hit", KEYS[1], 0.0, 0, None, None]]]
+
+
+def test_lines_of_older_and_newer_versions_are_uses_too(place):
+    use = [1.0, "hit", KEYS[1], 0.5, 7, "t.disk", 2.0]
+    for cut in (5, 6, 7):
+        disk.append_use(place, tuple(use[:cut]))
+    disk.append_use(place, (*use, "what nobody knows yet", 8))
+
+    assert list(disk.take_uses(place).values()) == [
+        [[*use[:5], None, None], [*use[:6], None], use, use]
+    ]
 
 
 @pytest.mark.parametrize("digest", ["../precious", "a" * 63, "A" * 64, "a" * 64 + "\n", ""])

@@ -26,7 +26,7 @@ FLOORS = [
     {"entry", "explain", "vacuum", "doctor"},
     {"column", "rows"},
     {"shard", "index", "disk", "source"},
-    {"tree", "schema", "manifest", "audit"},
+    {"tree", "schema", "manifest", "audit", "stats"},
     {"key", "errors", "progress", "worth"},
 ]
 SAME_FLOOR = {("__main__", "cli"), ("manifest", "tree"), ("index", "schema"), ("key", "errors")}
@@ -45,6 +45,7 @@ OWNERS = {
     "pandas": {"cache"},
     "typer": {"cli"},
     "rich": {"cli", "progress"},
+    "matplotlib": {"cli"},  # an extra: what `stats --plot` draws with
     "yaml": {"cli"},  # people ask by the file that they have; never needed
 }
 # A hit needs none of these: imported where they are needed, with the reason on the line, and at

@@ -96,7 +96,7 @@ class Builds:
         if held is None:
             return None
         entry = of_held(held, hit=True, key=key if isinstance(key, Key) else None, clone=clone)
-        self._note("hit", str(key), time.perf_counter() - started, held.manifest.size_bytes)
+        self._note("hit", key, time.perf_counter() - started, held.manifest)
         return entry
 
     def wait_or_build(
@@ -132,7 +132,7 @@ class Builds:
             reason = "refreshed" if refresh else why(key)
             reason = ": ".join(filter(None, (waiting.why_taken, reason)))
             _log.info("miss: %s %s: %s", key.namespace, key.short, reason)
-            self._note("miss", key.digest, 0.0, 0)
+            self._note("miss", key)
             payload, seconds = _built(asked, build)
             return self.publish(asked, payload, seconds, reason, clone=clone)
         finally:
@@ -163,7 +163,7 @@ class Builds:
             if held is not None:
                 if lease is not None:
                     lease.release()
-                self._note("wait", key.digest, waiting.seconds, held.manifest.size_bytes)
+                self._note("wait", key, waiting.seconds, held.manifest)
                 return of_held(held, hit=True, why=waiting.why_found, key=key, clone=clone), None
             if lease is not None:
                 return None, lease
@@ -183,7 +183,7 @@ class Builds:
             self.warn(moved)
             return _kept(laid, manifest, None, moved, clone=clone)  # the result of no key
         try:
-            held = self._publish(laid, manifest)
+            held = self._publish(laid, key, manifest)
         except UnstorableValue:
             raise
         except (OSError, TensorCacheError) as error:
@@ -198,7 +198,7 @@ class Builds:
         """Publish a payload that somebody has; raises where it cannot be."""
         from tensorcache import column  # torch: a hit meets it at its first section, if at all
 
-        held = self._publish(column.lay(payload), _manifest(key, 0.0))
+        held = self._publish(column.lay(payload), key, _manifest(key, 0.0))
         return of_held(held, hit=False, key=key)
 
     def in_memory(self, asked: Asked, build: Callable[[], Any], mode: str, *, clone: bool) -> Entry:
@@ -212,7 +212,7 @@ class Builds:
         manifest = _manifest(asked.key, seconds, asked)
         return _kept(column.lay(payload), manifest, asked.key, why, clone=clone)
 
-    def _publish(self, laid: Any, manifest: Manifest) -> disk.Held:
+    def _publish(self, laid: Any, key: Key, manifest: Manifest) -> disk.Held:
         from tensorcache import column, rows  # only a miss publishes
         from tensorcache.index import Index
 
@@ -229,7 +229,7 @@ class Builds:
                 if held is None:
                     raise FileNotFoundError(f"{self._root.path!r} was emptied under our hands")
                 # Under the lock, for whoever takes the journal in then has it: no build is lost.
-                self._note("build", manifest.key, manifest.build_seconds, manifest.size_bytes)
+                self._note("build", key, manifest.build_seconds, manifest)
                 # The entry stands, whatever becomes of its rows: its note says that they are due.
                 path = self._root.join("index.sqlite")
                 index = Index(path, patience_seconds=ROWS_SECONDS)
@@ -284,11 +284,18 @@ class Builds:
         if self._memory.writes:
             with disk.locked(self._root):
                 if disk.set_aside(self._root, key, piece):
-                    self._note("quarantine", key, 0.0, 0)
+                    self._note("quarantine", key)
 
-    def _note(self, kind: str, key: str, seconds: float, size_bytes: int) -> None:
+    def _note(
+        self, kind: str, key: Key | str, seconds: float = 0.0, manifest: Manifest | None = None
+    ) -> None:
         if self._memory.writes:
-            disk.append_use(self._root, (time.time(), kind, key, seconds, size_bytes))
+            # Of digits alone the namespace would have to be read: the index knows it of entries.
+            namespace = key.namespace if isinstance(key, Key) else None
+            size_bytes = manifest.size_bytes if manifest else 0
+            saved = manifest.build_seconds if manifest and kind != "build" else None
+            use = (time.time(), kind, str(key), seconds, size_bytes, namespace, saved)
+            disk.append_use(self._root, use)
 
     def best_effort(self, do: Callable[[], object]) -> None:
         """Do what is good to have; a failure is one warning."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tensorcache.cache.memoize import Memoized, Sources
     from tensorcache.explain import Alike, Diff, Explanation
     from tensorcache.index import Table
+    from tensorcache.stats import Stats
     from tensorcache.vacuum import VacuumPlan
 
 P = ParamSpec("P")
@@ -318,6 +319,13 @@ class Cache:
     def table(self, query: str, params: Any = ()) -> Table:
         """What `sql` gives, as plain rows and without pandas."""
         return self._questions.table(query, params)
+
+    def stats(self, *, since: float | None = None, by: str | None = None) -> Stats:
+        """Hits, misses, builds, waits and the time that they saved, and what is held now.
+
+        Of the last `since` seconds, else two years; apart `by` "namespace", "day" or "hour" (UTC).
+        """
+        return self._questions.stats(since, by)
 
     def explain(self, key: Key | str) -> Explanation:
         """The nearest of the newest 1,000 entries of the key's namespace, and how it differs.

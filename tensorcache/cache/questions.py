@@ -10,6 +10,8 @@ import contextlib
 import json
 import logging
 import mmap
+import os
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from tensorcache.explain import Alike, Diff, Explanation, PartsOf, Side
     from tensorcache.index import Index, Table
+    from tensorcache.stats import Stats
 
 QUESTION_SECONDS = 2.0  # how long a question waits for a lock before it does without
 HASTE_SECONDS = 0.5  # how long a miss waits for its reason, and then for its limit
@@ -91,6 +94,23 @@ class Questions:
     def sql(self, query: str, params: Any) -> pd.DataFrame:
         """What one SELECT gives."""
         return _frame(self.table(query, params))
+
+    def stats(self, since: float | None, by: str | None) -> Stats:
+        """What was asked in the last `since` seconds, and what is held."""
+        from tensorcache import stats  # whoever asks for them, and nobody else
+        from tensorcache.index import stats as asked  # sqlalchemy: 0.2 s that a hit never spends
+
+        if by is not None and by not in stats.GROUPS:
+            raise ValueError(f"by={by!r}: use one of {', '.join(stats.GROUPS)}, or None")
+        if since is not None and not since >= 0:
+            raise ValueError(f"since={since!r}: give seconds, so many before now")
+        if not self._switch.writes and os.path.exists(self._root.join("journal", "uses")):
+            self._switch.builds.warn(
+                "the newest uses are not counted: the cache is open for reading only"
+            )
+        now = time.time()
+        start = None if since is None else now - since
+        return self._answered(lambda index: asked(index, start, by, now))
 
     def explain(self, key: Key | str) -> Explanation:
         """The nearest entry to a key, and how it differs."""

@@ -5,9 +5,10 @@ Answers go to stdout, questions and remarks to stderr. What came from outside (i
 is made printable before a person sees it, and JSON is ASCII. Errors become exit codes here and
 nowhere else: 0 done; 1 a check found something; 2 wrong use (option, key, query, directory); 3 the
 cache cannot be used now (corrupt, busy, full, too new); 130 interrupted. `commands` has the
-commands, `ask` those that ask, `checks` those that look for what is wrong, `options` what they
-share, `entry`, `plan` and `differences` what `show`, `vacuum`, `explain` and `diff` say, `text` how
-it is said. Heavy rooms are imported by the commands that need them, so that help comes at once.
+commands, `ask` those that ask, `checks` those that look for what is wrong, `stats` the one that
+counts, with its `plot`; `options` what they share, `entry`, `plan` and `differences` what `show`,
+`vacuum`, `explain` and `diff` say, `text` how it is said. Heavy rooms are imported by the commands
+that need them, so that help comes at once.
 """
 
 from __future__ import annotations

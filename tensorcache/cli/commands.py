@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tensorcache import disk
-from tensorcache.cli import ask, checks, entry, options, plan, text
+from tensorcache.cli import ask, checks, entry, options, plan, stats, text
 from tensorcache.cli.options import AsJson, CacheDir, KeyDigits, Yes
 from tensorcache.errors import UnkeyableValue
 
@@ -129,8 +129,8 @@ def diff(
         raise typer.Exit(1)
 
 
-for _check in (checks.verify, checks.reindex, checks.doctor):
-    app.command()(_check)
+for _command in (stats.stats, checks.verify, checks.reindex, checks.doctor):
+    app.command()(_command)
 
 
 @app.command()

@@ -115,6 +115,14 @@ def size(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
+def span(seconds: float) -> str:
+    """`1.5 h`: in the largest unit of which there is one."""
+    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s" if seconds >= 0.1 or not seconds else f"{1000 * seconds:.1f} ms"
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """`1 entry`, `2 entries`."""
     return f"{number} {one if number == 1 else many or one + 's'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from tensorcache.disk.place import (
     Root,
     ensure_directory,
     let_group_write,
+    open_regular,
     random_name,
     read_file,
     refuse_link,
@@ -21,7 +23,7 @@ from tensorcache.disk.place import (
 )
 from tensorcache.errors import EntryCorrupt
 
-MAX_JOURNAL_BYTES = 8 << 20  # about 60,000 hits that no writer took in
+MAX_JOURNAL_BYTES = 8 << 20  # about 50,000 hits that no writer took in
 
 
 class Memory:
@@ -57,7 +59,11 @@ class Memory:
 
 
 def append_use(root: Root, use: tuple[Any, ...]) -> None:
-    """Note a hit, miss or build as one line; best effort."""
+    """Note a hit, miss or build as one line; best effort.
+
+    A use is when (seconds since 1970), kind, key, seconds, bytes, namespace, and the build seconds
+    of the entry that was hit or waited for; the last two are None where they are not at hand.
+    """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     path = root.join("journal", "uses")
     with contextlib.suppress(OSError):
@@ -82,7 +88,9 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
     """
     folder = root.join("journal")
     with contextlib.suppress(OSError):
-        os.rename(os.path.join(folder, "uses"), os.path.join(folder, random_name()))
+        taken = os.path.join(folder, random_name())
+        os.rename(os.path.join(folder, "uses"), taken)
+        _outwait_writers(taken)
     try:
         names = [name for name in os.listdir(folder) if name != "uses"]
     except OSError:
@@ -95,6 +103,23 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
     return found
 
 
+def _outwait_writers(path: str) -> None:
+    """Wait until whoever opened the journal under its old name has written his line, or 10 ms.
+
+    The kernel grants a lease for reading on what nobody has open for writing, and it costs those
+    who write no call. Where there are no leases, a line that is late by so little is lost.
+    """
+    for _ in range(10 if hasattr(fcntl, "F_SETLEASE") else 0):
+        with open_regular(path) as number:  # which, closed, ends the lease
+            try:
+                fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            except BlockingIOError:
+                pass
+            else:
+                return
+        time.sleep(0.001)
+
+
 def _uses(path: str) -> list[list[Any]]:
     uses: list[list[Any]] = []
     try:
@@ -102,20 +127,24 @@ def _uses(path: str) -> list[list[Any]]:
     except EntryCorrupt:  # a link, a pipe: no journal of ours
         return uses
     for line in lines:
-        with contextlib.suppress(ValueError):  # a torn line is a lost statistic
+        with contextlib.suppress(ValueError, RecursionError):  # a torn line is a lost statistic
             use = json.loads(line)
-            if isinstance(use, list) and _is_use(*use, *[None] * 5):
-                uses.append(use)
+            if isinstance(use, list) and len(use) >= 5:
+                use = [*use, None, None][:7]  # an older tensorcache wrote 5, a newer one may more
+                if _is_use(*use):
+                    uses.append(use)
     return uses
 
 
-def _is_use(at: Any, kind: Any, key: Any, seconds: Any, size_bytes: Any, *more: Any) -> bool:
+def _is_use(
+    at: Any, kind: Any, key: Any, seconds: Any, size_bytes: Any, namespace: Any, build_seconds: Any
+) -> bool:
     """Whether a line of the journal says what a use is: nothing else may reach the index."""
-    numbers = at, seconds
+    numbers = at, seconds, 0 if build_seconds is None else build_seconds
+    texts = kind, key, "" if namespace is None else namespace
     return (
-        len(more) == 5
-        and all(type(n) in (int, float) and abs(n) < 1e12 for n in numbers)  # no NaN either
-        and type(kind) is type(key) is str
+        all(type(n) in (int, float) and abs(n) < 1e12 for n in numbers)  # no NaN either
+        and all(type(text) is str and len(text) <= 64 and text.isascii() for text in texts)
         and type(size_bytes) is int
         and 0 <= size_bytes < 1 << 62
     )

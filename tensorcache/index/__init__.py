@@ -5,13 +5,13 @@ lost, so nothing here is ever the only copy of a fact. Whoever writes holds the 
 read fetches its rows and ends, for in rollback mode an open SELECT blocks a commit. SQL goes
 through SQLAlchemy Core, but for pragmas, views and what people ask. `file` opens, upgrades and
 checks the file; `view` keeps the views; `rows` is the Index; `sums` are kept beside them; `uses`
-are its events; `query` runs SQL of other people, with the `functions` that it may take, and
-`listing` writes what lists entries; `statistics` takes uses and events over from an index that is
-made anew;
-`usual` tells what builds usually take.
+are its events, and their sums by the hour; `hours` asks those; `query` runs SQL of other people,
+with the `functions` that it may take, and `listing` writes what lists entries; `statistics` takes
+uses and events over from an index that is made anew; `usual` tells what builds usually take.
 """
 
 from tensorcache.index.file import SIDES, SQLITE, IndexCorrupt
+from tensorcache.index.hours import stats
 from tensorcache.index.listing import Listing
 from tensorcache.index.query import Table
 from tensorcache.index.rows import (
@@ -38,5 +38,6 @@ __all__ = [
     "Table",
     "Use",
     "carry_over",
+    "stats",
     "usual_seconds",
 ]

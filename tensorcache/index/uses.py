@@ -1,47 +1,119 @@
-"""Uses: what happened to entries, as events; the newest are kept."""
+"""Uses: what happened to entries, as events, of which the newest are kept, and summed by the hour.
+
+A hit or a wait saves what its entry took to build, less what the hit or the wait itself took.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from tensorcache import schema
-from tensorcache.index.sums import weigh, where_in
+from tensorcache.index.sums import KEPT, weigh, where_in
 from tensorcache.manifest import AHEAD_SECONDS
+from tensorcache.stats import SUMS, Hour, Sums
 from tensorcache.worth import warmed
 
 USED = frozenset({"hit", "wait"})  # kinds of event that count as a use of their entry
 MOST_EVENTS = 100_000  # the newest stay: by their order, for a clock may jump
 MOST_TAKEN = 10_000  # journals: an old one is offered again only by who died with it
-_COLUMNS = ("at", "kind", "key", "seconds", "bytes")
+_COLUMNS = ("at", "kind", "key", "seconds", "bytes", "namespace", "build_seconds")
+_COUNTED = {
+    "hit": ("hits", "hit_seconds"),
+    "miss": ("misses", ""),
+    "build": ("builds", "build_seconds"),
+    "wait": ("waits", "wait_seconds"),
+    "evict": ("evictions", ""),
+}
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999
 
 
 class Use(NamedTuple):
-    """One event: `at` in seconds since 1970, `kind` hit, miss, build, wait, evict or quarantine."""
+    """One event: `at` in seconds since 1970, `kind` hit, miss, build, wait, evict or quarantine.
+
+    `build_seconds` are those of the entry that was hit or waited for. None is not known.
+    """
 
     at: float
     kind: str
     key: str
     seconds: float
     size_bytes: int
+    namespace: str | None = None
+    build_seconds: float | None = None
 
 
 def take(connection: sa.Connection, uses: Sequence[Use], journal: str | None) -> None:
     """Write `uses`, unless those of that journal were taken already; count those of entries."""
     if journal is not None and not _is_new(connection, journal):
         return
-    event = schema.event
+    event, uses = schema.event, _told(connection, uses)
     made = [dict(zip(_COLUMNS, (time_of(use.at), *use[1:]), strict=True)) for use in uses]
     connection.execute(sa.insert(event), made)
     newest = sa.select(sa.func.max(event.c.id)).scalar_subquery()
     connection.execute(sa.delete(event).where(event.c.id <= newest - MOST_EVENTS))
     _count(connection, [use for use in uses if use.kind in USED])
+    _add_hours(connection, uses, time.time())
+
+
+def _told(connection: sa.Connection, uses: Sequence[Use]) -> list[Use]:
+    """The uses, with what their entries tell where their lines do not: those of digits alone, and
+    of an older tensorcache.
+    """
+    entry = schema.entry
+    asked = {u.key for u in uses if None in (u.namespace, u.build_seconds if u.kind in USED else 0)}
+    known = sa.select(*entry.c["key", "namespace", "build_seconds"])
+    told = {row.key: row for row in where_in(connection, known, entry.c.key, asked)}
+    filled = []
+    for use in uses:
+        row = told.get(use.key)
+        if row is not None:
+            use = use._replace(namespace=use.namespace or row.namespace)  # noqa: PLW2901
+            if use.kind in USED and use.build_seconds is None:
+                use = use._replace(build_seconds=row.build_seconds)  # noqa: PLW2901
+        filled.append(use)
+    return filled
+
+
+def _add_hours(connection: sa.Connection, uses: Iterable[Use], now: float) -> None:
+    """Add what the uses sum up to; what is older than two years goes."""
+    hour = schema.hour
+    rows = [
+        {"hour": at, "namespace": namespace, **{name: getattr(sums, name) for name in SUMS}}
+        for at, namespace, sums in summed(uses, now)
+    ]
+    if rows:
+        insert = sqlite.insert(hour)
+        more = {name: hour.c[name] + insert.excluded[name] for name in SUMS}
+        connection.execute(insert.on_conflict_do_update(["hour", "namespace"], set_=more), rows)
+    connection.execute(sa.delete(hour).where(hour.c.hour < hour_of(now) - KEPT))
+
+
+def summed(uses: Iterable[Use], now: float) -> Iterator[Hour]:
+    """The uses as sums by the hour and namespace."""
+    found: dict[tuple[dt.datetime, str], dict[str, Any]] = {}
+    for use in uses:
+        if use.kind not in _COUNTED:
+            continue
+        at = hour_of(not_ahead(use.at, now))
+        sums = found.setdefault((at, use.namespace or ""), defaultdict(int))
+        count, seconds = _COUNTED[use.kind]
+        sums[count] += 1
+        if seconds:
+            sums[seconds] += use.seconds
+        if use.kind == "evict":
+            sums["evicted_bytes"] += use.size_bytes
+        elif use.kind in USED and use.build_seconds is not None:
+            sums["saved_seconds"] += max(0.0, use.build_seconds - use.seconds)
+    for (at, namespace), sums in found.items():
+        yield Hour(at, namespace, Sums(**sums))
 
 
 def _is_new(connection: sa.Connection, journal: str) -> bool:
@@ -109,3 +181,8 @@ def time_of(at: float) -> dt.datetime:
     """UTC without a zone; a time that no calendar has becomes the nearest it has since 1970."""
     within = max(0.0, min(at, _LAST_SECOND))  # NaN becomes 0
     return dt.datetime.fromtimestamp(within, dt.UTC).replace(tzinfo=None)
+
+
+def hour_of(at: float) -> dt.datetime:
+    """The beginning of the hour of a time."""
+    return time_of(at).replace(minute=0, second=0, microsecond=0)
