@@ -63,7 +63,7 @@ def told(root: disk.Root, keys: Iterable[str]) -> Iterator[Told]:
                 disk.append_use(root, (time.time(), "quarantine", key, 0.0, 0))
             except OSError as error:  # no evidence of rot: whoever can read it writes its rows
                 _log.info("the rows of %s come later: %s", key[:16], error)
-                disk.leave_note_if_space(root, key)
+                disk.leave_notes_if_space(root, [key])
                 continue
             told.settled.append(key)
             if manifest is None:

@@ -74,7 +74,7 @@ def pin(root: disk.Root, index: Index, key: str, note: str | None) -> None:
         return
     with unless_full():  # an entry may be unpinned to free a full disk
         bring_up(root, index)
-    disk.leave_note_if_space(root, key)
+    disk.leave_notes_if_space(root, [key])
     disk.set_pin(root, key, None)
     with unless_full():
         if index.revision():
