@@ -75,14 +75,23 @@ def limits_of(
     Raises:
         ValueError: a size or the policy is none.
     """
-    if policy not in POLICIES:
-        raise ValueError(f"policy={policy!r}: use one of {', '.join(POLICIES)}")
     said = os.environ.get("TENSORCACHE_MAX_SIZE")
     return Limits(
         size_of(said or max_size, "TENSORCACHE_MAX_SIZE" if said else "max_size"),
         size_of(min_free, "min_free", DEFAULT_MIN_FREE),
-        policy,
+        policy_of(policy),
     )
+
+
+def policy_of(policy: str) -> str:
+    """The same.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"policy={policy!r}: use one of {', '.join(POLICIES)}")
+    return policy
 
 
 def size_of(
@@ -114,3 +123,11 @@ def size_of(
 def _whole(size: Size | None, disk_bytes: int) -> int | None:
     most = math.inf if size is None else size.of(disk_bytes)
     return None if math.isinf(most) else int(most)
+
+
+def size_text(size_bytes: int) -> str:
+    """`12.3 MB`, for people."""
+    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= length:
+            return f"{size_bytes / length:.1f} {unit}"
+    return f"{size_bytes} bytes"

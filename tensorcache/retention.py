@@ -8,120 +8,139 @@ entries by the same rule; a publication looks at a few hundred, by indexes, for 
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 import math
+import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tensorcache import disk, rows
-from tensorcache.index import Holding, Index, Shared
-from tensorcache.limits import Bounds, Limits
+from tensorcache.index import Asking, Index, Weighed, Weights, large_bytes, window
+from tensorcache.limits import Limits, size_text
 from tensorcache.manifest import AHEAD_SECONDS, Manifest
 
+ROWS_SECONDS = 1.0  # for an index that is locked: others wait behind us, and rows can come later
 GRACE_SECONDS = 3600.0
 MOST_VICTIMS = 256  # of one publication
 SLACK = 0.01  # of the limit: what goes beyond need, so that not every publication removes something
 ROUNDS = 8  # of choosing anew, where what was chosen turns out to be open
+Rank = Callable[[Weighed, int], float]  # of an entry, and the bytes that come back with it
 _log = logging.getLogger("tensorcache")
 
 
-class Gone(NamedTuple):
-    """An entry that goes, and what comes back if those before it go as well."""
-
-    holding: Holding
-    frees_bytes: int
-
-
 class Weighing:
-    """What comes back with each of `entries`, by its place there, as they are taken out."""
+    """What comes back with each entry, by its place, as others are taken out before it.
 
-    def __init__(self, entries: Sequence[Holding], shared: Mapping[int, Shared]) -> None:
-        self._entries = entries
-        self._shared = shared
-        self._holders = {number: piece.holders for number, piece in shared.items()}
-        self._places = dict.fromkeys(shared, 0)  # their sum: of one that is left, its place
-        for place, holding in enumerate(entries, 1):
-            for number in holding.shared:
+    `alone_bytes` is that by now; `changed` are the places of those of whom the last that was taken
+    out made more come back.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self._entries, self._shared = weights
+        self._holders = {number: piece.holders for number, piece in weights.shared.items()}
+        self._places = dict.fromkeys(weights.shared, 0)  # their sum: of one that is left, its place
+        for place, one in enumerate(weights.entries, 1):
+            for number in one.shared:
                 self._places[number] += place
-        self._alone = [holding.alone_bytes for holding in entries]
+        self.alone_bytes = [one.alone_bytes for one in weights.entries]
+        self.changed: list[int] = []
 
-    def alone_bytes(self, place: int) -> int:
-        """What would come back with it now."""
-        return self._alone[place]
-
-    def take(self, place: int) -> list[int]:
-        """Take it out; the places of those who hold something alone by that."""
-        left = []
+    def take(self, place: int) -> int:
+        """Take it out; the bytes that come back."""
+        self.changed = []
+        back_bytes = self.alone_bytes[place]
         for number in self._entries[place].shared:
             self._holders[number] -= 1
             self._places[number] -= place + 1
             last = self._places[number] - 1
-            if self._holders[number] == 1 and last >= 0:  # else it is none of `entries`
-                self._alone[last] += self._shared[number].size_bytes
-                left.append(last)
-        return left
+            if self._holders[number] == 1 and last >= 0:  # else it is none of the entries
+                self.alone_bytes[last] += self._shared[number].size_bytes
+                self.changed.append(last)
+        return back_bytes
 
 
-def rank_of(policy: str, holding: Holding, alone_bytes: int, now: float) -> float:
+def rank_of(policy: str, one: Weighed, alone_bytes: int, now: float) -> float:
     """The lowest goes first; `alone_bytes` is what would come back with it by now."""
     if policy == "lru":
-        return touched_at(holding, now)
+        return touched_at(one, now)
     if policy == "oldest":
-        return holding.created_at
-    return holding.worth + math.log2(max(holding.alone_bytes, 1)) - math.log2(max(alone_bytes, 1))
+        return one.created_at
+    return one.worth + math.log2(max(one.alone_bytes, 1)) - math.log2(max(alone_bytes, 1))
 
 
-def touched_at(holding: Holding, now: float) -> float:
+def touched_at(one: Weighed, now: float) -> float:
     """When the entry was last used or made, in seconds since 1970.
 
     A time that is still to come tells of a clock that was wrong, and would keep it until then: 0.
     """
-    times = (holding.created_at, holding.touched_at)
+    times = (one.created_at, one.touched_at)
     return max((at for at in times if at <= now + AHEAD_SECONDS), default=0.0)
 
 
+def held_bytes(weights: Weights) -> int:
+    """The bytes of all manifests, and of each piece once."""
+    alone_bytes = sum(one.alone_bytes for one in weights.entries)
+    return alone_bytes + sum(piece.size_bytes for piece in weights.shared.values())
+
+
+def goes(
+    weights: Weights, first: Sequence[int], free: Iterable[int], over_bytes: int, rank: Rank
+) -> tuple[list[tuple[int, int]], int]:
+    """The places of those that go, each with the bytes that come back; what is over still.
+
+    `first` go in any case, and then of those that are `free` as many as `over_bytes` takes.
+    """
+    weighing = Weighing(weights)
+    need_bytes = over_bytes - sum(weighing.take(place) for place in first)
+    taken = [*first, *lowest(weights, weighing, free, need_bytes, rank)]
+    taken = needed(weights, taken, over_bytes, fixed=len(first))
+    gone = in_turn(weights, taken)
+    return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
+
+
 def lowest(
-    entries: Sequence[Holding],
-    weighing: Weighing,
-    places: Iterable[int],
-    need_bytes: int,
-    rank: Callable[[Holding, int], float],
+    weights: Weights, weighing: Weighing, free: Iterable[int], need_bytes: int, rank: Rank
 ) -> list[int]:
     """The places of those that go, in that order, until `need_bytes` come back or none is left."""
-    free = set(places)
-    heap = [
-        (rank(entries[place], alone), entries[place].key, alone, place)
-        for place in free
-        for alone in (weighing.alone_bytes(place),)
-    ]
+    if need_bytes <= 0:
+        return []
+    entries, waits = weights.entries, bytearray(len(weights.entries))
+
+    def ranked(place: int) -> tuple[float, str, int, int]:
+        alone_bytes = weighing.alone_bytes[place]
+        return rank(entries[place], alone_bytes), entries[place].key, alone_bytes, place
+
+    heap = []
+    for place in free:
+        waits[place] = True
+        heap.append(ranked(place))
     heapq.heapify(heap)
     taken = []
     while need_bytes > 0 and heap:
-        _, key, alone, place = heapq.heappop(heap)
-        if place not in free or alone != weighing.alone_bytes(place):
+        _, _, alone_bytes, place = heapq.heappop(heap)
+        if not waits[place] or alone_bytes != weighing.alone_bytes[place]:
             continue  # it was weighed anew since
-        free.discard(place)
+        waits[place] = False
         taken.append(place)
-        need_bytes -= alone
-        for last in weighing.take(place):
-            if last in free:
-                alone = weighing.alone_bytes(last)
-                heapq.heappush(heap, (rank(entries[last], alone), entries[last].key, alone, last))
+        need_bytes -= weighing.take(place)
+        for last in weighing.changed:
+            if waits[last]:
+                heapq.heappush(heap, ranked(last))
     return taken
 
 
 def needed(
-    entries: Sequence[Holding],
-    shared: Mapping[int, Shared],
-    taken: Sequence[int],
-    need_bytes: float,
+    weights: Weights, taken: Sequence[int], need_bytes: float, *, fixed: int = 0
 ) -> list[int]:
     """`taken`, without those whose shared pieces stay anyway and whose manifests nobody needs.
 
-    So that none of many who share a shard goes for nothing. The last of `taken` is spared first.
+    So that none of many who share a shard goes for nothing. The last of `taken` is spared first,
+    the `fixed` first ones never; and none where all of them are not enough.
     """
+    entries, shared = weights
     stay = {number: piece.holders for number, piece in shared.items()}
     for place in taken:
         for number in entries[place].shared:
@@ -129,23 +148,151 @@ def needed(
     back_bytes = sum(entries[place].alone_bytes for place in taken)
     back_bytes += sum(shared[number].size_bytes for number, left in stay.items() if not left)
     spared = set()
-    for place in reversed(taken):
-        holding = entries[place]
-        helps = not holding.shared or any(not stay[number] for number in holding.shared)
-        if not helps and back_bytes - holding.alone_bytes >= need_bytes:
+    for place in reversed(taken[fixed:]):
+        one = entries[place]
+        helps = not one.shared or one.alone_bytes > one.manifest_bytes
+        if helps or not all(stay[number] for number in one.shared):
+            continue
+        if back_bytes - one.alone_bytes >= need_bytes:
             spared.add(place)
-            back_bytes -= holding.alone_bytes
-            for number in holding.shared:
+            back_bytes -= one.alone_bytes
+            for number in one.shared:
                 stay[number] += 1
     return [place for place in taken if place not in spared]
 
 
-def gone_of(
-    entries: Sequence[Holding], shared: Mapping[int, Shared], taken: Iterable[int]
-) -> list[Gone]:
+def in_turn(weights: Weights, taken: Iterable[int]) -> list[tuple[int, int]]:
     """What comes back with each of `taken`, one after the other."""
-    weighing, gone = Weighing(entries, shared), []
-    for place in taken:
-        gone.append(Gone(entries[place], weighing.alone_bytes(place)))
-        weighing.take(place)
-    return gone
+    weighing = Weighing(weights)
+    return [(place, weighing.take(place)) for place in taken]
+
+
+def chosen(
+    weights: Weights, over_bytes: int, slack_bytes: int, rank: Rank
+) -> tuple[list[tuple[int, int]], int]:
+    """What a publication removes: as `goes`, of all entries, but no more than `MOST_VICTIMS`.
+
+    Of those that share, none goes for its manifest where that does not bring us within the limit.
+    """
+    everybody = range(len(weights.entries))
+    gone, _ = goes(weights, (), everybody, over_bytes + slack_bytes, rank)
+    taken = [place for place, _ in gone[:MOST_VICTIMS]]
+    if sum(frees_bytes for _, frees_bytes in gone[:MOST_VICTIMS]) < over_bytes:
+        taken = needed(weights, taken, -math.inf)
+    gone = in_turn(weights, taken)
+    return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
+
+
+def follow(
+    root: disk.Root, limits: Limits, published: Manifest, say: Callable[[str], object]
+) -> None:
+    """Write the rows that are due after a publication, and remove what is over the limits now.
+
+    Raises:
+        TensorCacheError, OSError: it cannot be done now.
+    """
+    index = Index(root.join("index.sqlite"), patience_seconds=ROWS_SECONDS)
+    with contextlib.suppress(OSError):  # which tells of no limit now
+        index.limit_bytes = limits.bounds(root.path).max_bytes
+    rows.bring_up(root, index)
+    keep_within(root, index, limits, published, say)
+
+
+def keep_within(
+    root: disk.Root,
+    index: Index,
+    limits: Limits,
+    published: Manifest,
+    say: Callable[[str], object],
+) -> None:
+    """Remove what goes first until the limits hold, after a publication and under its lock.
+
+    What cannot be kept is said: a limit below the entry itself, or below all that has to stay.
+
+    Raises:
+        TensorCacheError, OSError: it cannot be done now.
+    """
+    bounds, held = limits.bounds(root.path), index.held()[1]
+    over_bytes, limit = bounds.over(held), bounds.max_bytes
+    if not over_bytes:
+        return
+    own_bytes = published.size_bytes + os.stat(disk.manifest_path(root, published.key)).st_size
+    if limit is not None and own_bytes > limit:
+        say(
+            f"entry {published.key[:16]} of {size_text(own_bytes)} is larger than the limit of "
+            f"{size_text(limit)} (max_size): it is stored, and drives no other out"
+        )
+        return
+    asking = Asking(limits.policy, time.time(), GRACE_SECONDS)
+    spare = {published.key, *disk.read_pins(root)}
+    keeping = _Keeping(root, index, asking, spare, int(SLACK * (limit or 0)))
+    victims, left_bytes = keeping.victims(over_bytes)
+    if left_bytes and limit is not None:
+        # What is larger than the limit, and has to stay, drives no others out either.
+        over_bytes -= large_bytes(index, limit, spare, asking.now - GRACE_SECONDS)
+        victims, left_bytes = keeping.victims(over_bytes)
+    of = f"{size_text(bounds.min_free_bytes or 0)} free (min_free)"
+    if limit is not None and held > limit:
+        of = f"{size_text(limit)} (max_size)"
+    keeping.remove(victims, of)
+    if left_bytes and len(victims) < MOST_VICTIMS:  # else the next publications go on with it
+        say(
+            f"the limit of {of} is below the working set: what is pinned, open, or was used within "
+            "the last hour stays, and what shares its files with that: change it, or unpin some"
+        )
+
+
+class _Keeping(NamedTuple):
+    """A publication about to make room; `spare` are the keys that stay."""
+
+    root: disk.Root
+    index: Index
+    asking: Asking
+    spare: set[str]
+    slack_bytes: int
+
+    def victims(self, over_bytes: int) -> tuple[list[tuple[str, str, int]], int]:
+        """Key, namespace and bytes of those that go; and what is over still.
+
+        What turns out to be open stays, and others are chosen.
+        """
+        if over_bytes <= 0:
+            return [], 0
+        for _ in range(ROUNDS):
+            weights, digests = window(self.index, self.asking, self.spare)
+            gone, left_bytes = chosen(weights, over_bytes, self.slack_bytes, self._rank)
+            victims = [(*weights.entries[place][:2], frees) for place, frees in gone]
+            stays = {key for key, *_ in victims if not self._may_go(key, digests[key])}
+            if not stays:
+                return victims, left_bytes
+            self.spare.update(stays)
+        return [], over_bytes
+
+    def _rank(self, one: Weighed, alone_bytes: int) -> float:
+        return rank_of(self.asking.policy, one, alone_bytes, self.asking.now)
+
+    def _may_go(self, key: str, digest: str) -> bool:
+        """Whether nobody has it open, and it is what its rows say: not of a format to come."""
+        try:
+            is_known = disk.generation_of(self.root, key) == digest
+        except FileNotFoundError:
+            return True  # only its rows are left
+        except OSError:
+            return False
+        return is_known and not disk.is_open(self.root, key)
+
+    def remove(self, victims: list[tuple[str, str, int]], limit: str) -> None:
+        """Take them away, and say in one line what went."""
+        if not victims:
+            return
+        keys = [key for key, *_ in victims]
+        gone = set(rows.remove(self.root, self.index, keys, spare_open=True))
+        went = [victim for victim in victims if victim[0] in gone]
+        for key, _, frees_bytes in went:
+            disk.append_use(self.root, (self.asking.now, "evict", key, 0.0, frees_bytes))
+        _log.info(
+            "evicted %d entries, %s: over the limit of %s",
+            len(went),
+            size_text(sum(frees_bytes for *_, frees_bytes in went)),
+            limit,
+        )

@@ -16,7 +16,7 @@ from tensorcache.disk.held import (
     hold,
     read_manifest,
 )
-from tensorcache.disk.keys import find, keys_in, keys_of
+from tensorcache.disk.keys import ends_with, find, keys_in, keys_of
 from tensorcache.disk.lock import Lease, claim, holder, locked
 from tensorcache.disk.memory import (
     Memory,
@@ -31,7 +31,6 @@ from tensorcache.disk.place import (
     Root,
     dangers,
     default_root,
-    ends_with,
     format_of,
     generation_of,
     let_group_write,
@@ -59,8 +58,10 @@ from tensorcache.disk.publish import (
 from tensorcache.disk.sweep import (
     Leftover,
     Listing,
+    leftovers,
     links_in,
     listing,
+    loose_pieces,
     quarantine,
     remove_leftover,
     set_aside,
@@ -98,10 +99,12 @@ __all__ = [
     "keys_of",
     "leave_notes",
     "leave_notes_if_space",
+    "leftovers",
     "let_group_write",
     "links_in",
     "listing",
     "locked",
+    "loose_pieces",
     "manifest_path",
     "no_marker",
     "notes",

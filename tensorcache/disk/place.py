@@ -70,25 +70,6 @@ def generation_of(root: Root, key: str) -> str:
         return os.pread(number, DIGEST_BYTES, max(0, end - DIGEST_BYTES)).hex()
 
 
-def ends_with(root: Root, key: str, digest: str, size_bytes: int) -> bool:
-    """Whether the manifest of a key has so many bytes, of which the last are `digest` (hex).
-
-    Asked of a million of them: one open, one read, and nothing else.
-    """
-    path = f"{root.path}/entries/{key[:2]}/{key}.msgpack"
-    try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        # One byte more than there is: it is not longer either.
-        return os.pread(number, DIGEST_BYTES + 1, size_bytes - DIGEST_BYTES).hex() == digest
-    except OSError:
-        return False
-    finally:
-        os.close(number)
-
-
 def piece_path(root: Root, kind: str, digest: str) -> str:
     """Where a shard or document lies: derived from its digest, never read from an index.
 

@@ -34,6 +34,7 @@ from tensorcache.index.connection import Connection
 from tensorcache.index.view import SCHEMA, replace_view, views_wanted
 
 PATIENCE_SECONDS = 15.0  # of a writer: longer than any read may take
+FEW_FREE = 0.05  # of all pages
 SQLITE = sqlite3.sqlite_version_info
 SIDES = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database, by its ending
 
@@ -165,10 +166,17 @@ class IndexFile:
             return [str(line) for (line,) in found if line != "ok"]
 
     def compact(self) -> int:
-        """Give free pages back to the filesystem (SQLite's VACUUM); how many bytes that saved."""
+        """Give free pages back to the filesystem (SQLite's VACUUM); how many bytes that saved.
+
+        Where there are few, nothing: it writes the whole file anew.
+        """
         self._refuse_read_only()
         with self.translated(), contextlib.closing(self.writer()) as connection:
             before = _size_bytes(connection)
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            if free < pages * FEW_FREE:
+                return 0
             connection.execute("VACUUM")
             return before - _size_bytes(connection)
 

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable
 
 from tensorcache import disk
 from tensorcache.index import Index
 from tensorcache.manifest import Piece
-from tensorcache.rows.anew import bring_up, is_full, mended, unless_full
+from tensorcache.rows.anew import bring_up, is_behind, is_full, mended, unless_full
 from tensorcache.rows.pieces import drop_pieces, unheld
+
+_SLICE = 256  # entries that go together
 
 
 def remove(root: disk.Root, index: Index, keys: Iterable[str], *, spare_open: bool) -> list[str]:
     """Remove entries, then the pieces that no other refers to; which ones went.
 
-    The order of law 1: manifest, rows, pieces. On a full disk the rows cannot be written, so the
+    The order of law 1: manifests, rows, pieces. On a full disk the rows cannot be written, so the
     pieces go first, and the rows with the space that this gives.
+
+    Raises:
+        OSError: one could not be removed, nor those after it; all that went before it is gone.
     """
     gone: list[str] = []
-    failed: OSError | None = None
-    for key in keys:
-        try:
-            if disk.unlink_manifest(root, key, spare_open=spare_open):
-                gone.append(key)
-        except FileNotFoundError:
-            gone.append(key)  # only its rows are left
-        except OSError as error:
-            failed = error  # raised once all of what went before it is gone
-            break
+    left = iter(keys)
+    while some := list(itertools.islice(left, _SLICE)):
+        went, failed = disk.unlink_manifests(root, some, spare_open=spare_open)
+        _follow(root, index, went)
+        gone += went
+        if failed is not None:
+            raise failed
+    return gone
+
+
+def _follow(root: disk.Root, index: Index, gone: list[str]) -> None:
+    """Take away what these left: pins, rows, pieces, notes."""
     for key in gone:
         disk.set_pin(root, key, None)
     loose = _drop_rows(root, index, gone)
@@ -39,9 +47,6 @@ def remove(root: disk.Root, index: Index, keys: Iterable[str], *, spare_open: bo
         drop_pieces(root, index, loose)
         for key in gone:
             disk.clear_note(root, key)
-    if failed is not None:
-        raise failed
-    return gone
 
 
 def _drop_rows(root: disk.Root, index: Index, keys: list[str]) -> list[tuple[str, Piece]] | None:
@@ -50,13 +55,17 @@ def _drop_rows(root: disk.Root, index: Index, keys: list[str]) -> list[tuple[str
     An index that is lost, or was made anew without these entries, knows of no such piece.
     """
     ask_all = functools.partial(unheld, root)
+
+    def drop() -> list[tuple[str, Piece]]:
+        if index.revision() is None:
+            return ask_all()
+        if is_behind(index):
+            bring_up(root, index)  # which drops them, for they have notes
+            return ask_all()
+        return index.remove(keys)
+
     try:
-        return mended(
-            root,
-            index,
-            lambda: index.remove(keys) if index.revision() else ask_all(),
-            anew=ask_all,
-        )
+        return mended(root, index, drop, anew=ask_all)
     except OSError as error:
         if not is_full(error):
             raise
