@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from tensorcache import disk
 from tensorcache.index import Index
 from tensorcache.manifest import Piece
-from tensorcache.rows.anew import bring_up, is_behind, is_full, mended, unless_full
+from tensorcache.rows.anew import bring_up, is_full, mended, unless_full
 from tensorcache.rows.pieces import drop_pieces, unheld
 
 _SLICE = 256  # entries that go together
@@ -56,12 +56,11 @@ def _drop_rows(root: disk.Root, index: Index, keys: list[str]) -> list[tuple[str
     """
     ask_all = functools.partial(unheld, root)
 
+
     def drop() -> list[tuple[str, Piece]]:
         if index.revision() is None:
             return ask_all()
-        if is_behind(index):
-            bring_up(root, index)  # which drops them, for they have notes
-            return ask_all()
+        index.prepare()  # which a full disk may have kept from it
         return index.remove(keys)
 
     try:
