@@ -177,9 +177,7 @@ class IndexFile:
         self._refuse_read_only()
         with self.translated(), contextlib.closing(self.writer()) as connection:
             before = _size_bytes(connection)
-            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-            (pages,) = connection.execute("PRAGMA page_count").fetchone()
-            if free < pages * FEW_FREE:
+            if _size_bytes(connection, "freelist_count") < before * FEW_FREE:
                 return 0
             connection.execute("VACUUM")
             return before - _size_bytes(connection)
@@ -383,8 +381,8 @@ def _lacks_inodes(path: str) -> bool:
     return found.f_files > 0 and found.f_favail == 0  # some filesystems count none
 
 
-def _size_bytes(connection: sqlite3.Connection) -> int:
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+def _size_bytes(connection: sqlite3.Connection, counted: str = "page_count") -> int:
+    (pages,) = connection.execute(f"PRAGMA {counted}").fetchone()
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     return int(pages * page_bytes)
 

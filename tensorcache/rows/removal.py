@@ -56,7 +56,6 @@ def _drop_rows(root: disk.Root, index: Index, keys: list[str]) -> list[tuple[str
     """
     ask_all = functools.partial(unheld, root)
 
-
     def drop() -> list[tuple[str, Piece]]:
         if index.revision() is None:
             return ask_all()
