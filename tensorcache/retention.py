@@ -8,7 +8,6 @@ entries by the same rule; a publication looks at a few hundred, by indexes, for 
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import logging
 import math
@@ -18,8 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tensorcache import disk, rows
-from tensorcache.index import Asking, Index, Weighed, Weights, large_bytes, window
-from tensorcache.limits import Limits, size_text
+from tensorcache.index import Asking, Index, Weighed, Weights, bytes_of_large, window
+from tensorcache.limits import Bounds, Limits, size_text
 from tensorcache.manifest import AHEAD_SECONDS, Manifest
 
 ROWS_SECONDS = 1.0  # for an index that is locked: others wait behind us, and rows can come later
@@ -192,28 +191,26 @@ def follow(
         TensorCacheError, OSError: it cannot be done now.
     """
     index = Index(root.join("index.sqlite"), patience_seconds=ROWS_SECONDS)
-    with contextlib.suppress(OSError):  # which tells of no limit now
-        index.limit_bytes = limits.bounds(root.path).max_bytes
+    bounds = limits.bounds(root.path)
+    index.limit_bytes = bounds.max_bytes
     rows.bring_up(root, index)
-    keep_within(root, index, limits, published, say)
+    _keep_within(root, index, limits.policy, bounds, published, say)
 
 
-def keep_within(
+def _keep_within(
     root: disk.Root,
     index: Index,
-    limits: Limits,
+    policy: str,
+    bounds: Bounds,
     published: Manifest,
     say: Callable[[str], object],
 ) -> None:
     """Remove what goes first until the limits hold, after a publication and under its lock.
 
     What cannot be kept is said: a limit below the entry itself, or below all that has to stay.
-
-    Raises:
-        TensorCacheError, OSError: it cannot be done now.
     """
-    bounds, held = limits.bounds(root.path), index.held()[1]
-    over_bytes, limit = bounds.over(held), bounds.max_bytes
+    held, limit = index.held()[1], bounds.max_bytes
+    over_bytes = bounds.over(held)
     if not over_bytes:
         return
     own_bytes = published.size_bytes + os.stat(disk.manifest_path(root, published.key)).st_size
@@ -223,14 +220,15 @@ def keep_within(
             f"{size_text(limit)} (max_size): it is stored, and drives no other out"
         )
         return
-    asking = Asking(limits.policy, time.time(), GRACE_SECONDS)
+    asking = Asking(policy, time.time(), GRACE_SECONDS)
     spare = {published.key, *disk.read_pins(root)}
     keeping = _Keeping(root, index, asking, spare, int(SLACK * (limit or 0)))
     victims, left_bytes = keeping.victims(over_bytes)
+    large_bytes = 0
     if left_bytes and limit is not None:
-        # What is larger than the limit, and has to stay, drives no others out either.
-        over_bytes -= large_bytes(index, limit, spare, asking.now - GRACE_SECONDS)
-        victims, left_bytes = keeping.victims(over_bytes)
+        large_bytes = bytes_of_large(index, limit, spare, asking.now - GRACE_SECONDS)
+    if large_bytes:  # what is larger than the limit, and has to stay, drives no others out either
+        victims, left_bytes = keeping.victims(over_bytes - large_bytes)
     of = f"{size_text(bounds.min_free_bytes or 0)} free (min_free)"
     if limit is not None and held > limit:
         of = f"{size_text(limit)} (max_size)"

@@ -131,17 +131,16 @@ def plan(
         ),
         lambda one, alone_bytes: retention.rank_of(terms.policy, one, alone_bytes, now),
     )
-    limit = _limit(terms)
-    victims = tuple(
-        Victim(
-            entries[p].key,
-            entries[p].namespace,
-            reasons.get(p) or limit + _ago(terms.policy, entries[p], touched[p], now),
-            frees_bytes,
-        )
-        for p, frees_bytes in gone
-    )
-    freed_bytes = swept_bytes + sum(victim.frees_bytes for victim in victims)
+    limit, same = _limit(terms), dict[str, str]()
+
+    def victim(place: int, frees_bytes: int) -> Victim:
+        one = entries[place]
+        why = reasons.get(place) or limit + _ago(terms.policy, one, touched[place], now)
+        why = same.setdefault(why, why)  # one text for all of whom it is said
+        return Victim(one.key, one.namespace, why, frees_bytes)
+
+    victims = tuple(victim(*one) for one in gone)
+    freed_bytes = swept_bytes + sum(one.frees_bytes for one in victims)
     orphans = tuple(sorted(found.orphans))
     swept = (found.leftovers, rotten, freed_bytes, over_bytes, found.events)
     return VacuumPlan(victims, orphans, *swept)

@@ -72,7 +72,7 @@ class Questions:
         found = self._answered(lambda index: index.entries(where, params))
         return _frame(found, times=("created_at", "last_used_at"))
 
-    def keys_where(self, where: str, params: Any, namespace: str | None) -> frozenset[str]:
+    def keys_where(self, where: str, params: Any) -> frozenset[str]:
         """The keys of the entries of which `where` holds, as `entries` has them.
 
         Raises:

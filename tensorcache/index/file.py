@@ -170,10 +170,7 @@ class IndexFile:
             return [str(line) for (line,) in found if line != "ok"]
 
     def compact(self) -> int:
-        """Give free pages back to the filesystem (SQLite's VACUUM); how many bytes that saved.
-
-        Where there are few, nothing: it writes the whole file anew.
-        """
+        """Give free pages back, if they are many (SQLite's VACUUM); how many bytes that saved."""
         self._refuse_read_only()
         with self.translated(), contextlib.closing(self.writer()) as connection:
             before = _size_bytes(connection)

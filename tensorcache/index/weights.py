@@ -140,7 +140,7 @@ def window(
     return Weights(entries, shared), {row.key: row.digest for row in rows.values()}
 
 
-def large_bytes(
+def bytes_of_large(
     index: IndexFile, limit_bytes: int, keys: Collection[str], since: float | None
 ) -> int:
     """The bytes of entries that are larger than a limit alone: of `keys`, and those used `since`.
