@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tensorcache.disk.descriptor import Descriptor
 from tensorcache.disk.place import DIGEST_BYTES, Root
 from tensorcache.errors import EntryMissing
 
@@ -54,13 +55,8 @@ def ends_with(root: Root, key: str, digest: str, size_bytes: int) -> bool:
     """
     path = f"{root.path}/entries/{key[:2]}/{key}.msgpack"
     try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with Descriptor(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as number:
+            # One byte more than there is: it is not longer either.
+            return os.pread(number, DIGEST_BYTES + 1, size_bytes - DIGEST_BYTES).hex() == digest
     except OSError:
         return False
-    try:
-        # One byte more than there is: it is not longer either.
-        return os.pread(number, DIGEST_BYTES + 1, size_bytes - DIGEST_BYTES).hex() == digest
-    except OSError:
-        return False
-    finally:
-        os.close(number)
