@@ -67,6 +67,8 @@ def rank_of(policy: str, one: Weighed, alone_bytes: int, now: float) -> float:
         return touched_at(one, now)
     if policy == "oldest":
         return one.created_at
+    if alone_bytes == one.alone_bytes:
+        return one.worth
     return one.worth + math.log2(max(one.alone_bytes, 1)) - math.log2(max(alone_bytes, 1))
 
 
@@ -75,8 +77,9 @@ def touched_at(one: Weighed, now: float) -> float:
 
     A time that is still to come tells of a clock that was wrong, and would keep it until then: 0.
     """
-    times = (one.created_at, one.touched_at)
-    return max((at for at in times if at <= now + AHEAD_SECONDS), default=0.0)
+    ahead = now + AHEAD_SECONDS
+    made_at = one.created_at if one.created_at <= ahead else 0.0
+    return max(made_at, one.touched_at if one.touched_at <= ahead else 0.0)
 
 
 def held_bytes(weights: Weights) -> int:

@@ -96,7 +96,8 @@ def vacuum(
 
 
 def _bytes(size: Size, path: str) -> int:
-    return Limits(size, None, "").bounds(path).max_bytes or sys.maxsize
+    found = Limits(size, None, "").bounds(path).max_bytes
+    return sys.maxsize if found is None else found  # as much as anybody has: "none"
 
 
 def _policy(typed: str) -> str:

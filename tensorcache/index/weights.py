@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from tensorcache import schema
+from tensorcache.index.comparing import raw
 from tensorcache.index.file import IndexFile
 from tensorcache.index.sums import where_in
 from tensorcache.index.uses import time_of
@@ -23,7 +24,6 @@ from tensorcache.manifest import AHEAD_SECONDS, MANIFEST_FORMAT
 MOST_HOLDERS = 256  # of a piece: of more, not all can go with one publication
 WINDOW = 512  # entries among which a publication chooses
 LOOKED_AT = 8_192  # entries by worth, of which the newest may be too many
-_AT_ONCE = 10_000
 _KEY = re.compile("[0-9a-f]{64}")
 
 
@@ -92,10 +92,10 @@ def all_weights(index: IndexFile) -> Weights:
         for digest, holders, size_bytes in connection.execute(pieces):
             numbers[digest] = len(shared)
             shared[len(shared)] = Shared(size_bytes, holders)
-        for key, digest in _streamed(connection, links) if numbers else ():
+        for key, digest in raw(connection, links) if numbers else ():
             its = (*held.get(key, ()), numbers[digest])
             held[key] = same.setdefault(its, its)
-        rows = _streamed(connection, sa.select(*_asked()))
+        rows = raw(connection, sa.select(*_asked()))
         entries = [_weighed(row, held.pop(row[0], ()), names) for row in rows]
     return Weights(entries, shared)
 
@@ -225,10 +225,10 @@ def _asked() -> Sequence[sa.ColumnElement[Any]]:
         entry.namespace,
         _seconds(entry.created_at),
         _seconds(entry.touched_at),
-        entry.worth,
+        sa.cast(entry.worth, sa.Float).label("worth"),
         entry.format > MANIFEST_FORMAT,  # whether it is pinned, a file says
-        entry.manifest_bytes,
-        entry.alone_bytes,
+        sa.cast(entry.manifest_bytes, sa.Integer).label("manifest_bytes"),
+        sa.cast(entry.alone_bytes, sa.Integer).label("alone_bytes"),
     )
 
 
@@ -238,20 +238,9 @@ def _seconds(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 
 
 def _weighed(row: Any, shared: tuple[int, ...], names: dict[str, str]) -> Weighed:
-    key, namespace, created_at, touched_at, worth, stays, manifest_bytes, alone_bytes = row[:8]
-    if None in (created_at, touched_at):
-        raise ValueError(f"a row of {key!r:.20} has a time that is none")
-    return Weighed(
-        key,
-        names.setdefault(namespace, namespace),
-        created_at,
-        touched_at,
-        float(worth),
-        bool(stays),
-        int(manifest_bytes),
-        int(alone_bytes),
-        shared,
-    )
+    if None in row[:8]:
+        raise ValueError(f"a row of {row[0]!r:.20} has a time that is none")
+    return Weighed(row[0], names.setdefault(row[1], row[1]), *row[2:8], shared)
 
 
 def _is_whole(row: Any) -> bool:
@@ -267,7 +256,3 @@ def _is_whole(row: Any) -> bool:
 
 def _shares(row: Any) -> bool:
     return bool(row.alone_bytes < row.manifest_bytes + row.bytes)
-
-
-def _streamed(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[Any]:
-    return iter(connection.execution_options(yield_per=_AT_ONCE).execute(statement))
