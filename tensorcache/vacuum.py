@@ -1,25 +1,30 @@
 """VacuumPlan: what goes, why, and how many bytes come back.
 
-Rules of this room: decide purely, then act. `plan` takes rows, a listing of the root and the
-time, and touches nothing, so that a dry run is the plan itself; `apply` does what it says. A piece
-counts as freed only when the last entry that refers to it goes. What is pinned, or was used within
-the grace, stays.
+Rules of this room: decide purely, then act. `plan` takes what rows and the root say and the time,
+and touches nothing, so that a dry run is the plan itself; `apply` does what it says. A piece
+counts as freed only when the last entry that refers to it goes. What is pinned, open, or was used
+within the grace, stays.
 """
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import time
-from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from tensorcache import disk
+from tensorcache.errors import LeaseTimeout
+from tensorcache.limits import Bounds, Limits, size_text
 from tensorcache.manifest import AHEAD_SECONDS, Piece
 
 if TYPE_CHECKING:  # the index costs 0.2 s of import, and nothing of it is called here
-    from tensorcache.index import Holding, Holdings, Index
+    from tensorcache.index import Index, Weighed, Weights
 
 QUARANTINE_SECONDS = 7 * 86_400.0
+EVENT_SECONDS = 90 * 86_400.0  # after which an event is only in the sums of its hour
+GRACE_SECONDS = 3600.0
 
 
 class Victim(NamedTuple):
@@ -35,144 +40,236 @@ class Victim(NamedTuple):
 
 
 class VacuumPlan(NamedTuple):
-    """What goes: entries in this order, (kind, piece) that no entry refers to, and what is left."""
+    """What goes: entries in this order, (kind, piece) that no entry refers to, and what is left.
+
+    `over_bytes` is what is over the limit still, since all that is left is to stay. `events` are
+    those too old to be kept one by one. `index_bytes` is by how much the index became smaller,
+    which is known once it is done.
+    """
 
     entries: tuple[Victim, ...]
     orphans: tuple[tuple[str, Piece], ...]
     leftovers: tuple[disk.Leftover, ...]
     quarantine: tuple[disk.Leftover, ...]
     frees_bytes: int
-    over_bytes: int = 0  # what is over the limit still, since all that is left is to stay
+    over_bytes: int = 0
+    events: int = 0
+    index_bytes: int = 0
+
+
+class Found(NamedTuple):
+    """What lies in a root beside its entries: pieces of nobody, what the dead left, old events."""
+
+    orphans: Collection[tuple[str, Piece]] = ()
+    leftovers: tuple[disk.Leftover, ...] = ()
+    quarantine: tuple[disk.Leftover, ...] = ()
+    events: int = 0
+
+
+class Terms(NamedTuple):
+    """What is to go. Sizes in bytes, times in seconds; None asks nothing.
+
+    An entry goes that is older than, unused for, `stale` (why, by its key), or over `max_bytes` of
+    manifests and distinct pieces, or while `lack_bytes` are to come back. `namespace`, `only` (the
+    keys of a condition) and `keep_last` (so many of each namespace stay) narrow that; where nothing
+    else is asked, all goes that `only` or `keep_last` leave.
+    """
+
+    max_bytes: int | None = None
+    lack_bytes: int = 0
+    policy: str = "worth"
+    older_than_seconds: float | None = None
+    unused_for_seconds: float | None = None
+    stale: Mapping[str, str] | None = None
+    keep_last: int | None = None
+    namespace: str | None = None
+    only: Collection[str] | None = None
+    grace_seconds: float = GRACE_SECONDS
+
+    @property
+    def takes_what_is_left(self) -> bool:
+        """Whether nothing is asked but `only` or `keep_last`, and so all goes that these leave."""
+        asked = (self.max_bytes, self.older_than_seconds, self.unused_for_seconds, self.stale)
+        narrowed = self.only is not None or self.keep_last is not None
+        return narrowed and all(one is None for one in asked)
+
+    def within(self, bounds: Bounds, held_bytes: int) -> Terms:
+        """The limits of the cache, where nothing is asked but a namespace."""
+        if self != Terms(
+            policy=self.policy, namespace=self.namespace, grace_seconds=self.grace_seconds
+        ):
+            return self
+        lack_bytes = bounds._replace(max_bytes=None).over(held_bytes)
+        return self._replace(max_bytes=bounds.max_bytes, lack_bytes=lack_bytes)
 
 
 def plan(
-    holdings: Holdings,
-    listing: disk.Listing,
-    now: float,
-    *,
-    max_bytes: int | None = None,
-    older_than_seconds: float | None = None,
-    unused_for_seconds: float | None = None,
-    grace_seconds: float = 3600.0,
+    weights: Weights, found: Found, now: float, terms: Terms, opened: Collection[str] = ()
 ) -> VacuumPlan:
-    """What to remove so that the limits hold; orphans and leftovers always go.
+    """What to remove so that the terms hold; what no entry refers to always goes.
 
-    Age counts from `created_at`, disuse from the last use or, before any, from `created_at`. To
-    come down to `max_bytes` of manifests and distinct pieces, the least recently used go first.
-    Sizes are those of the listing. A row without a manifest holds nothing. While a manifest has
-    no row, or an old one, nobody knows what it refers to, and no orphan goes.
+    Age counts from `created_at`, disuse from the last use or, before any, from `created_at`. What
+    is asked for by its age or state goes first, longest unused first; then, to come down to the
+    limit, by the policy. The keys `opened` are open in a process.
     """
-    live = [holding for holding in holdings.entries if holding.key in listing.entries]
-    free = sorted(
-        (h for h in live if h.pinned is None and now - touched_at(h, now) >= grace_seconds),
-        key=lambda holding: (touched_at(holding, now), holding.created_at, holding.key),
+    from tensorcache import retention  # the index: whoever made `weights` has it by now
+
+    entries = weights.entries
+    touched = [retention.touched_at(one, now) for one in entries]
+    free = list(_free(entries, touched, now, terms, opened))
+    reasons = {p: why for p in free if (why := _reason(entries[p], touched[p], now, terms))}
+    rotten = tuple(q for q in found.quarantine if abs(now - q.mtime) >= QUARANTINE_SECONDS)
+    swept_bytes = sum(piece.size_bytes for _, piece in found.orphans)
+    swept_bytes += sum(leftover.size_bytes for leftover in (*found.leftovers, *rotten))
+    gone, over_bytes = retention.goes(
+        weights,
+        sorted(reasons, key=lambda p: (touched[p], entries[p].key)),
+        [p for p in free if p not in reasons],
+        max(
+            0 if terms.max_bytes is None else retention.held_bytes(weights) - terms.max_bytes,
+            terms.lack_bytes - swept_bytes,
+        ),
+        lambda one, alone_bytes: retention.rank_of(terms.policy, one, alone_bytes, now),
     )
-    holders = Counter(piece for holding in live for piece in set(holding.pieces))
-    held_bytes = sum(listing.entries[holding.key] for holding in live)
-    held_bytes += sum(listing.pieces.get(piece, 0) for piece in holders)
-    reasons = {h.key: _too_old(h, now, older_than_seconds, unused_for_seconds) for h in free}
-    victims = []
-    for holding in sorted(free, key=lambda h: not reasons[h.key]):  # stable: oldest use first
-        within = max_bytes is None or held_bytes <= max_bytes
-        if within and not reasons[holding.key]:
-            break
-        why = reasons[holding.key] or (
-            f"over the limit of {_size(max_bytes or 0)}, least recently used ({_ago(holding, now)})"
-        )
-        frees_bytes = listing.entries[holding.key] + _released(holding, holders, listing)
-        held_bytes -= frees_bytes
-        victims.append(Victim(holding.key, holding.namespace, why, frees_bytes))
-    orphans = tuple(_orphans(live, listing))
-    rotten = tuple(q for q in listing.quarantine if abs(now - q.mtime) >= QUARANTINE_SECONDS)
-    frees_bytes = sum(victim.frees_bytes for victim in victims)
-    frees_bytes += sum(piece.size_bytes for _, piece in orphans)
-    frees_bytes += sum(leftover.size_bytes for leftover in (*listing.building, *rotten))
-    over_bytes = max(0, held_bytes - max_bytes) if max_bytes is not None else 0
-    return VacuumPlan(tuple(victims), orphans, listing.building, rotten, frees_bytes, over_bytes)
+    limit, same = _limit(terms), dict[str, str]()
+
+    def victim(place: int, frees_bytes: int) -> Victim:
+        one = entries[place]
+        why = reasons.get(place) or limit + _ago(terms.policy, one, touched[place], now)
+        why = same.setdefault(why, why)  # one text for all of whom it is said
+        return Victim(one.key, one.namespace, why, frees_bytes)
+
+    victims = tuple(victim(*one) for one in gone)
+    freed_bytes = swept_bytes + sum(one.frees_bytes for one in victims)
+    orphans = tuple(sorted(found.orphans))
+    swept = (found.leftovers, rotten, freed_bytes, over_bytes, found.events)
+    return VacuumPlan(victims, orphans, *swept)
 
 
-def clean(root: disk.Root, index: Index, *, dry_run: bool = False, **limits: Any) -> VacuumPlan:
-    """Plan with `limits`, under the root lock, and do it; what of it was done.
+def clean(
+    root: disk.Root, index: Index, terms: Terms, limits: Limits, *, dry_run: bool
+) -> VacuumPlan:
+    """Plan under the root lock, and do it; what of it was done.
+
+    The limits of the cache hold where the terms ask for nothing.
 
     Raises:
         TensorCacheError, OSError: the cache cannot be changed now.
     """
-    from tensorcache import rows  # the index: a plan needs none
+    from tensorcache import retention, rows  # the index: a plan needs none
+    from tensorcache.index import old_events
 
     with disk.locked(root):
-        rows.reconcile(root, index)
-        holdings, unknown = rows.holdings(root, index)
-        listing = disk.listing(root)._replace(behind=unknown)
-        planned = plan(holdings, listing, time.time(), **limits)
-        return planned if dry_run else apply(planned, root, index)
+        behind = rows.reconcile(root, index)
+        weights, orphans = rows.weights(root, index, behind)
+        now = time.time()
+        events = old_events(index, now - EVENT_SECONDS)
+        found = Found(orphans, *disk.leftovers(root), events)
+        terms = terms.within(limits.bounds(root.path), retention.held_bytes(weights))
+        looked_at: set[str] = set()
+        opened: set[str] = set()
+        while True:
+            planned = plan(weights, found, now, terms, opened)
+            new = {victim.key for victim in planned.entries} - looked_at
+            looked_at |= new
+            more = {key for key in new if disk.is_open(root, key)}
+            if not more:
+                return planned if dry_run else apply(planned, root, index, now)
+            opened |= more
 
 
-def apply(plan: VacuumPlan, root: disk.Root, index: Index) -> VacuumPlan:
+def apply(plan: VacuumPlan, root: disk.Root, index: Index, now: float) -> VacuumPlan:
     """Do what the plan says; what of it was done. The caller holds the root lock.
 
-    An entry that a process has open is passed over, and what it holds with it. The plan was made
-    under the same lock, so no piece can have found a holder since.
+    An entry that a process opened since is passed over, and what it holds with it. The plan was
+    made under the same lock, so no piece can have found a holder since.
     """
     from tensorcache import rows  # the index: a plan needs none
+    from tensorcache.index import Use, forget_events
 
     gone = set(rows.remove(root, index, [victim.key for victim in plan.entries], spare_open=True))
-    rows.drop_pieces(root, index, plan.orphans, ask_all=True)
+    for kind, piece in plan.orphans:
+        disk.unlink_piece(root, kind, piece.digest)
     for leftover in (*plan.leftovers, *plan.quarantine):
         disk.remove_leftover(root, leftover)
     entries = tuple(victim for victim in plan.entries if victim.key in gone)
-    for victim in entries:
-        use = (time.time(), "evict", victim.key, 0.0, victim.frees_bytes, victim.namespace, None)
-        disk.append_use(root, use)
+    index_bytes = 0
+    if index.revision() and not rows.is_behind(index):
+        with rows.unless_full(), contextlib.suppress(LeaseTimeout):  # who reads it may go on
+            index.take(
+                [Use(now, "evict", one.key, 0.0, one.frees_bytes, one.namespace) for one in entries]
+            )
+            forget_events(index, now - EVENT_SECONDS)
+            index_bytes = index.compact()
     kept_bytes = sum(victim.frees_bytes for victim in plan.entries if victim.key not in gone)
-    return plan._replace(entries=entries, frees_bytes=plan.frees_bytes - kept_bytes)
+    return plan._replace(
+        entries=entries, frees_bytes=plan.frees_bytes - kept_bytes, index_bytes=index_bytes
+    )
 
 
-def touched_at(holding: Holding, now: float) -> float:
-    """When the entry was last used or made, in seconds since 1970.
-
-    A time that is still to come tells of a clock that was wrong, and would keep it until then: 0.
-    """
-    times = (holding.created_at, holding.last_used_at or 0.0)
-    return max((at for at in times if at <= now + AHEAD_SECONDS), default=0.0)
-
-
-def _too_old(
-    holding: Holding,
+def _free(
+    entries: Sequence[Weighed],
+    touched: Sequence[float],
     now: float,
-    older_than_seconds: float | None,
-    unused_for_seconds: float | None,
-) -> str:
-    touched = touched_at(holding, now)
-    age, idle = now - holding.created_at, now - touched
-    if unused_for_seconds is not None and touched and idle >= unused_for_seconds:
+    terms: Terms,
+    opened: Collection[str],
+) -> Iterator[int]:
+    """The places of those that may go."""
+    newest = _newest(entries, terms.keep_last)
+    for place, one in enumerate(entries):
+        if (
+            not one.stays
+            and now - touched[place] >= terms.grace_seconds
+            and terms.namespace in (None, one.namespace)
+            and (terms.only is None or one.key in terms.only)
+            and place not in newest
+            and one.key not in opened
+        ):
+            yield place
+
+
+def _newest(entries: Sequence[Weighed], most: int | None) -> set[int]:
+    """The places of the newest of each namespace."""
+    by_namespace: dict[str, list[int]] = {}
+    for place, one in enumerate(entries if most else ()):
+        by_namespace.setdefault(one.namespace, []).append(place)
+    return {
+        place
+        for places in by_namespace.values()
+        for place in heapq.nlargest(
+            most or 0, places, key=lambda p: (entries[p].created_at, entries[p].key)
+        )
+    }
+
+
+def _reason(one: Weighed, touched: float, now: float, terms: Terms) -> str:
+    """Why it goes whatever is held; "" if only a limit may take it."""
+    age, idle = now - one.created_at, now - touched
+    if terms.unused_for_seconds is not None and touched and idle >= terms.unused_for_seconds:
         return f"unused for {_span(idle)}"
-    if older_than_seconds is not None and age >= older_than_seconds:
+    if terms.older_than_seconds is not None and age >= terms.older_than_seconds:
         return f"made {_span(age)} ago"
-    return ""
+    if terms.stale and one.key in terms.stale:
+        return terms.stale[one.key]
+    if not terms.takes_what_is_left:
+        return ""
+    return "not among the newest of its namespace" if terms.only is None else "as it was asked for"
 
 
-def _released(holding: Holding, holders: Counter[tuple[str, str]], listing: disk.Listing) -> int:
-    """Let go of what `holding` holds; the bytes of what nobody holds any more."""
-    released = 0
-    for piece in set(holding.pieces):
-        holders[piece] -= 1
-        if not holders[piece]:
-            released += listing.pieces.get(piece, 0)
-    return released
+def _limit(terms: Terms) -> str:
+    if terms.max_bytes is None:
+        return "too little of the disk is free, "
+    return f"over the limit of {size_text(terms.max_bytes)}, "
 
 
-def _orphans(live: list[Holding], listing: disk.Listing) -> Iterator[tuple[str, Piece]]:
-    if listing.behind or len({holding.key for holding in live}) < len(listing.entries):
-        return
-    held = {piece for holding in live for piece in holding.pieces}
-    for (kind, digest), size_bytes in sorted(listing.pieces.items()):
-        if (kind, digest) not in held:
-            yield kind, Piece(digest, size_bytes)
-
-
-def _ago(holding: Holding, now: float) -> str:
-    touched = touched_at(holding, now)
-    return f"{_span(now - touched)} ago" if touched else "its clock was ahead of ours"
+def _ago(policy: str, one: Weighed, touched: float, now: float) -> str:
+    if policy == "worth":
+        return "worth least"
+    at = touched if policy == "lru" else one.created_at
+    ago = (
+        f"{_span(now - at)} ago" if 0 < at <= now + AHEAD_SECONDS else "its clock was ahead of ours"
+    )
+    return f"{'least recently used' if policy == 'lru' else 'made longest ago'} ({ago})"
 
 
 def _span(seconds: float) -> str:
@@ -181,10 +278,3 @@ def _span(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"
     return "1 second" if round(seconds) == 1 else f"{seconds:.0f} seconds"
-
-
-def _size(size_bytes: int) -> str:
-    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= length:
-            return f"{size_bytes / length:.1f} {unit}"
-    return f"{size_bytes} bytes"

@@ -322,7 +322,7 @@ def test_a_limit_on_its_size_is_kept_by_every_publication(root):
 
     assert len(kept) == 5  # the grace of an hour spares what was just made
     with tensorcache.open(root) as cache:
-        plan = cache.vacuum(max_bytes=50_000, grace_seconds=0)
+        plan = cache.vacuum(max_bytes=50_000, grace_seconds=0, policy="lru")
         assert [victim.key for victim in plan.entries] == [
             key_of(cache, n).digest for n in range(3)
         ]

@@ -256,9 +256,9 @@ def test_a_held_entry_cannot_be_unlinked_by_one_who_spares_what_is_open(place):
     published(place)
     held = disk.hold(place, KEYS[0], disk.Memory(place, write=False), "once")
     with disk.locked(place):
-        assert not disk.unlink_manifest(place, KEYS[0], spare_open=True)
+        assert disk.unlink_manifests(place, KEYS[:1], spare_open=True) == ([], None)
         held.close()
-        assert disk.unlink_manifest(place, KEYS[0], spare_open=True)
+        assert disk.unlink_manifests(place, KEYS[:1], spare_open=True) == (KEYS[:1], None)
 
     assert disk.keys_of(place) == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,11 @@ def ask(cache, build, n=1, **options):
 
 def shards(root):
     return {path.name for path in Path(root).glob("shards/*/*")}
+
+
+def key_of_the_one(root):
+    (key,) = disk.keys_of(disk.Root(root))
+    return key
 
 
 def refreshed_but_rows_are_behind(cache, root):
@@ -55,17 +59,16 @@ def test_an_entry_whose_rows_are_behind_keeps_its_shards_when_the_index_cannot_b
     refreshed_but_rows_are_behind(cache, root)
     mine = shards(root)
     index = cache._questions.index
-    plan_listing = disk.listing(disk.Root(root))
 
-    from tensorcache import rows, vacuum
+    from tensorcache import rows
 
-    plan = vacuum.plan(index.holdings(), plan_listing, time.time())
+    _, orphans = rows.weights(disk.Root(root), index, {key_of_the_one(root)})
     every = [
         ("shard", Piece(path.stem, path.stat().st_size)) for path in Path(root).glob("shards/*/*")
     ]
     rows.drop_pieces(disk.Root(root), index, every)
 
-    assert plan.orphans == ()
+    assert orphans == []
     assert shards(root) == mine
     cache.vacuum(grace_seconds=0)
     assert torch.equal(ask(cache, lambda: 1 / 0)["a"][0], torch.ones(5))

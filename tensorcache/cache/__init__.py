@@ -6,6 +6,6 @@ environment may fail in any way; then the caller still gets what was built, and 
 """
 
 from tensorcache.cache.main import Cache
-from tensorcache.cache.opening import open_cache, parse_size
+from tensorcache.cache.opening import open_cache
 
-__all__ = ["Cache", "open_cache", "parse_size"]
+__all__ = ["Cache", "open_cache"]

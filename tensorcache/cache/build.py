@@ -26,12 +26,12 @@ from tensorcache.errors import (
     UnstorableValue,
 )
 from tensorcache.key import Key
+from tensorcache.limits import Limits
 from tensorcache.manifest import Manifest, Parts, Piece, Provenance
 
 if TYPE_CHECKING:
     from tensorcache.audit import Watch
 
-ROWS_SECONDS = 1.0  # for an index that is locked: others wait behind us, and rows can come later
 _log = logging.getLogger("tensorcache")
 
 
@@ -78,10 +78,13 @@ class NewerEntry(CacheTooNew):
 class Builds:
     """The ways to an Entry of one root. `cannot` says why nothing can be read or written."""
 
-    def __init__(self, root: disk.Root, memory: disk.Memory, verify: str, cannot: str) -> None:
+    def __init__(
+        self, root: disk.Root, memory: disk.Memory, verify: str, limits: Limits, cannot: str
+    ) -> None:
         self._root = root
         self._memory = memory
         self._verify = verify
+        self._limits = limits
         self.cannot = cannot
         self._warnings = Warnings()
 
@@ -213,8 +216,7 @@ class Builds:
         return _kept(column.lay(payload), manifest, asked.key, why, clone=clone)
 
     def _publish(self, laid: Any, key: Key, manifest: Manifest) -> disk.Held:
-        from tensorcache import column, rows  # only a miss publishes
-        from tensorcache.index import Index
+        from tensorcache import column, retention  # only a miss publishes
 
         staging = disk.stage(self._root)
         try:
@@ -231,9 +233,8 @@ class Builds:
                 # Under the lock, for whoever takes the journal in then has it: no build is lost.
                 self._note("build", key, manifest.build_seconds, manifest)
                 # The entry stands, whatever becomes of its rows: its note says that they are due.
-                path = self._root.join("index.sqlite")
-                index = Index(path, patience_seconds=ROWS_SECONDS)
-                self.best_effort(lambda: rows.bring_up(self._root, index))
+                limits = self._limits
+                self.best_effort(lambda: retention.follow(self._root, limits, manifest, self.warn))
         finally:
             staging.discard()
         return held

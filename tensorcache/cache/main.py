@@ -18,6 +18,7 @@ from tensorcache.cache.warning import one_call
 from tensorcache.entry import Entry
 from tensorcache.errors import EntryMissing, UnkeyableValue
 from tensorcache.key import Key, NoKeyNow, make_key
+from tensorcache.limits import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,14 +37,13 @@ class Cache:
     """A root, open. Safe to use from several threads and after a fork; see `tensorcache.open`."""
 
     def __init__(
-        self, root: disk.Root, *, mode: str, verify: str, max_bytes: int | None, cannot: str
+        self, root: disk.Root, *, mode: str, verify: str, limits: Limits, cannot: str
     ) -> None:
         self.root = root.path
         self._root = root
-        self._max_bytes = max_bytes
-        self._switch = Switch(root, mode=mode, verify=verify, cannot=cannot)
+        self._switch = Switch(root, mode=mode, verify=verify, limits=limits, cannot=cannot)
         self._questions = Questions(root, self._switch)
-        self._upkeep = Upkeep(root, self._switch, self._questions)
+        self._upkeep = Upkeep(root, self._switch, self._questions, limits)
 
     @property
     def mode(self) -> str:
@@ -120,9 +120,6 @@ class Cache:
                     entry = self._builds.wait_or_build(
                         asked, build, self._questions.why, refresh=refresh, wait=wait, clone=clone
                     )
-                    if entry.published and not entry.hit and self._max_bytes is not None:
-                        limit = self._max_bytes
-                        self._builds.best_effort(lambda: self._upkeep.keep_within(limit))
             except NewerEntry as error:  # never replaced by us, and no reason to fail
                 asked = asked._replace(why=f"not published: {error}")
             if entry is None:
@@ -389,20 +386,24 @@ class Cache:
         max_bytes: int | None = None,
         older_than_seconds: float | None = None,
         unused_for_seconds: float | None = None,
+        stale: bool = False,
+        keep_last: int | None = None,
+        namespace: str | None = None,
+        where: str = "",
+        params: Any = (),
+        policy: str = "",
         grace_seconds: float = 3600.0,
         dry_run: bool = False,
     ) -> VacuumPlan:
-        """Remove what the limits ask for, and always what no entry refers to; what went, and why.
+        """Remove what is asked for, and always what no entry refers to; what went, and why.
 
-        Entries that are pinned, open in a process, or used within the grace stay.
+        Entries that are pinned, open in a process, or used within the grace stay. Where nothing is
+        asked for, it keeps the limits that the cache was opened with. `docs/retention.md` has all.
 
         Raises:
             ReadOnlyCache, LeaseTimeout: the cache cannot be changed now.
+            BadQuery: `where` is no condition that `entries` takes.
         """
-        return self._upkeep.vacuum(
-            dry_run=dry_run,
-            max_bytes=max_bytes,
-            older_than_seconds=older_than_seconds,
-            unused_for_seconds=unused_for_seconds,
-            grace_seconds=grace_seconds,
-        )
+        asked = dict(locals())
+        del asked["self"]
+        return self._upkeep.vacuum(**asked)

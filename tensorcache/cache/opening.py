@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 from typing import Any
 
 from tensorcache import disk
 from tensorcache.cache.main import Cache
 from tensorcache.errors import NotACache, ReadOnlyCache, TensorCacheError
+from tensorcache.limits import AUTO, limits_of
 
 MODES = ("rw", "ro", "refresh", "off")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-POLICIES = ("size", "once", "digest")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+CHECKS = ("size", "once", "digest")
 
 
 def open_cache(
     directory: str | os.PathLike[str] | None = None,
     *,
     mode: str = "rw",
-    max_size: str | int | None = None,
+    max_size: str | int | None = AUTO,
+    min_free: str | int | None = AUTO,
+    policy: str = "worth",
     verify: str = "once",
     trust: str | None = None,
     create: bool = True,
@@ -33,9 +34,13 @@ def open_cache(
         directory: else `TENSORCACHE_DIR`, else `~/.cache/tensorcache` (XDG).
         mode: `rw`; `ro`, to write nothing; `refresh`, to build and replace; `off`, to do neither.
             `TENSORCACHE_MODE` wins, except that nothing turns `ro` or `off` into `rw`.
-        max_size: bytes, or text such as "20GB"; what was used least recently goes after each
-            publication, but not what was used within the last hour. `TENSORCACHE_MAX_SIZE` wins.
-            None sets no limit.
+        max_size: bytes, or text such as "200GB" or "30%" (of the disk): what is over it goes after
+            each publication, but not what is pinned, open or was used within the last hour. "auto":
+            a fifth of the disk, at most 50 GB. None: no limit. `TENSORCACHE_MAX_SIZE` wins.
+        min_free: so much of the disk stays free, as far as the cache can help it. "auto": 5 % of
+            the disk, at most 5 GB.
+        policy: what goes first: "worth", what took least time to build for its bytes and recent
+            uses; "lru", what was used longest ago; "oldest", what was made longest ago.
         verify: how shards are checked when an entry is opened: `size`; `once`, fully the first
             time a file is met; `digest`, always. Manifests are always checked.
         trust: "group" lets the directory's group write; `TENSORCACHE_TRUST` says it for all.
@@ -49,8 +54,8 @@ def open_cache(
     mode = _mode(mode)
     said = "trust" if trust else "TENSORCACHE_TRUST"
     trust = trust or os.environ.get("TENSORCACHE_TRUST") or None
-    if verify not in POLICIES:
-        raise ValueError(f"verify={verify!r}: use one of {', '.join(POLICIES)}")
+    if verify not in CHECKS:
+        raise ValueError(f"verify={verify!r}: use one of {', '.join(CHECKS)}")
     if trust not in (None, "group"):
         raise ValueError(f"{said}={trust!r}: use 'group' or nothing")
     if directory is not None and not os.fspath(directory):
@@ -59,8 +64,7 @@ def open_cache(
     with contextlib.suppress(FileNotFoundError):  # in a directory that was removed none can begin
         path = os.path.abspath(path)
     root = disk.Root(path, trust == "group")
-    size = os.environ.get("TENSORCACHE_MAX_SIZE")
-    max_bytes = parse_size(size or max_size, "TENSORCACHE_MAX_SIZE" if size else "max_size")
+    limits = limits_of(max_size, min_free, policy)
     cannot = "the cache is switched off" if mode == "off" else ""
     if cannot and not create:  # whoever asks of a cache wants an answer of it
         raise ReadOnlyCache(f"{cannot} by TENSORCACHE_MODE: unset it")
@@ -75,7 +79,7 @@ def open_cache(
             if not create:
                 raise
             cannot = f"no cache can begin at {path!r}: {error.strerror}"
-    return Cache(root, mode=mode, verify=verify, max_bytes=max_bytes, cannot=cannot)
+    return Cache(root, mode=mode, verify=verify, limits=limits, cannot=cannot)
 
 
 def _mode(mode: str) -> str:
@@ -97,19 +101,3 @@ def _log_as_asked() -> None:
     log.setLevel(level)
     if not log.handlers:
         log.addHandler(logging.StreamHandler())
-
-
-def parse_size(size: str | int | None, place: str = "size") -> int | None:
-    """Bytes from "20GB", "512 MiB" or a number; None stays None. `place` is for the message.
-
-    Raises:
-        ValueError: it is no size.
-    """
-    if size is None:
-        return None
-    match = _SIZE.fullmatch(str(size).strip())
-    if not match or not float(match[1]):
-        raise ValueError(f"{place}={size!r}: write bytes, or '500MB', '20GB', '1.5TiB'")
-    number, unit, binary = match.groups()
-    power = " kmgt".index(unit.lower() or " ")
-    return int(float(number) * (1024 if binary else 1000) ** power)

@@ -20,6 +20,7 @@ from tensorcache.cache.build import Asked
 from tensorcache.cache.switch import Switch
 from tensorcache.entry import Pieces
 from tensorcache.errors import (
+    BadQuery,
     EntryCorrupt,
     EntryMissing,
     LeaseTimeout,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tensorcache.stats import Stats
 
 QUESTION_SECONDS = 2.0  # how long a question waits for a lock before it does without
-HASTE_SECONDS = 0.5  # how long a miss waits for its reason, and then for its limit
+HASTE_SECONDS = 0.5  # how long a miss waits for its reason
 NO_SECONDS = 0.01  # for an index that was locked just now
 REMEMBERED = 16  # keys that were asked for last, of which the parts of sources are known
 _log = logging.getLogger("tensorcache")
@@ -63,11 +64,6 @@ class Questions:
         """The index for whoever can do without: another who has it locked is not waited out."""
         return self._index(patience_seconds=QUESTION_SECONDS)
 
-    @property
-    def hasty_index(self) -> Index:
-        """The index for whoever publishes, and so has others wait."""
-        return self._index(patience_seconds=HASTE_SECONDS)
-
     def _index(self, **patience: float) -> Index:
         from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
 
@@ -86,6 +82,17 @@ class Questions:
     def entries(self, where: str, params: Any, namespace: str | None) -> pd.DataFrame:
         """The entries of which `where` holds."""
         return _frame(self.listed(where, params, namespace))
+
+    def keys_where(self, where: str, params: Any) -> frozenset[str]:
+        """The keys of the entries of which `where` holds, as `entries` has them.
+
+        Raises:
+            BadQuery: it is no condition; or it holds of more entries than one answer has.
+        """
+        found = self._answered(lambda index: index.entries(where, params))
+        if found.warnings:
+            raise BadQuery("; ".join(found.warnings))
+        return frozenset(row[0] for row in found.rows)
 
     def table(self, query: str, params: Any) -> Table:
         """What one SELECT gives, as plain rows and without pandas."""
@@ -163,7 +170,7 @@ class Questions:
 
     def why(self, key: Key) -> str:
         """Why there is no entry of a key, in one line; "" where that cannot be told."""
-        index = self.hasty_index
+        index = self._index(patience_seconds=HASTE_SECONDS)
         # In silence: what is wrong here fails the publication too, which says so.
         try:
             self.bring_up(index, HASTE_SECONDS)

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from tensorcache import disk
 from tensorcache.cache.build import Builds
 from tensorcache.errors import CacheFull, ReadOnlyCache, TensorCacheError
+from tensorcache.limits import Limits
 
 # The switches that are off in this thread or task: one variable, for a variable is never collected.
 _off: ContextVar[tuple[object, ...]] = ContextVar("tensorcache_off", default=())
@@ -28,13 +29,17 @@ _REMEDIES = {
 class Switch:
     """On as the cache was opened, or off inside `disabled()`."""
 
-    def __init__(self, root: disk.Root, *, mode: str, verify: str, cannot: str) -> None:
+    def __init__(
+        self, root: disk.Root, *, mode: str, verify: str, limits: Limits, cannot: str
+    ) -> None:
         self._path = root.path
         self._mode = mode
         self._may_write = mode in ("rw", "refresh") and not cannot
-        self._on = Builds(root, disk.Memory(root, write=self._may_write), verify, cannot)
+        memory = disk.Memory(root, write=self._may_write)
+        self._on = Builds(root, memory, verify, limits, cannot)
         why = "not published: inside cache.disabled()"
-        self._disabled = Builds(root, disk.Memory(root, write=False), verify, cannot or why)
+        memory = disk.Memory(root, write=False)
+        self._disabled = Builds(root, memory, verify, limits, cannot or why)
 
     @contextlib.contextmanager
     def disabled(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from tensorcache.cache.questions import Questions
 from tensorcache.cache.switch import Switch
 from tensorcache.errors import EntryMissing
 from tensorcache.key import Key
+from tensorcache.limits import Limits, policy_of
 
 if TYPE_CHECKING:
     from tensorcache.vacuum import VacuumPlan
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 class Upkeep:
     """Entries pinned and removed, limits kept, faults found and mended."""
 
-    def __init__(self, root: disk.Root, switch: Switch, questions: Questions) -> None:
+    def __init__(
+        self, root: disk.Root, switch: Switch, questions: Questions, limits: Limits
+    ) -> None:
         self._root = root
+        self._limits = limits
         self._switch = switch
         self._questions = questions
 
@@ -52,18 +56,27 @@ class Upkeep:
         if not os.path.lexists(disk.manifest_path(self._root, digest)):
             raise EntryMissing(f"no entry {digest[:16]} in {self._root.path!r}")
 
-    def vacuum(self, *, dry_run: bool, **limits: Any) -> VacuumPlan:
-        """Remove what the limits ask for, and what no entry refers to; what went, and why."""
-        from tensorcache import vacuum  # the index: a hit needs none
+    def vacuum(
+        self, *, dry_run: bool, stale: bool, where: str, params: Any, policy: str, **terms: Any
+    ) -> VacuumPlan:
+        """Remove what the terms ask for, and what no entry refers to; what went, and why."""
+        from tensorcache import rows, vacuum  # the index: a hit needs none
 
+        root, index = self._root, self._questions.brief_index
+        asked = vacuum.Terms(policy=policy_of(policy or self._limits.policy), **terms)
         with self._switch.writing():
-            return vacuum.clean(self._root, self._questions.brief_index, dry_run=dry_run, **limits)
+            if stale or where:  # which is asked of rows, and without the lock: it may take long
+                with disk.locked(root):
+                    rows.reconcile(root, index)
+            if where:
+                only = self._questions.keys_where(where, params)
+                asked = asked._replace(only=only)
+            if stale:
+                from tensorcache.stale import stale_entries  # as above
 
-    def keep_within(self, max_bytes: int) -> None:
-        """What a publication does to keep the limit: it waits for no index that is locked."""
-        from tensorcache import vacuum  # the index: a hit needs none
-
-        vacuum.clean(self._root, self._questions.hasty_index, max_bytes=max_bytes)
+                memory = self._switch.builds.memory
+                asked = asked._replace(stale=stale_entries(index, memory))
+            return vacuum.clean(root, index, asked, self._limits, dry_run=dry_run)
 
     def verify(self, *, deep: bool, repair: bool) -> list[str]:
         """A line for each fault, and with `repair` what was done about it."""

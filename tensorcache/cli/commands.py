@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -133,54 +132,9 @@ for _command in (stats.stats, checks.verify, checks.reindex, checks.doctor):
     app.command()(_command)
 
 
-@app.command()
-def vacuum(
-    max_size: Annotated[
-        int | None, options.limit("Keep so much, as in '20GB': the least recently used go first.")
-    ] = None,
-    older_than: Annotated[
-        float | None, options.time("Remove what was made so long ago, as in '30d'.")
-    ] = None,
-    unused_for: Annotated[
-        float | None, options.time("Remove what was not used for so long, as in '12h'.")
-    ] = None,
-    grace: Annotated[
-        float | None, options.time("Spare what was used within it (1h unless given).")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
-    yes: Yes = False,
-    cache: CacheDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Remove entries beyond the limits, and always what no entry refers to.
-
-    Lists what goes, why, and how many bytes come back, before it does anything. What is pinned or
-    open in a process stays.
-    """
-    if not dry_run:
-        options.check_can_ask(yes=yes)
-    opened = options.opened(cache, changes=True)
-    clean = partial(
-        opened.vacuum,
-        max_bytes=max_size,
-        older_than_seconds=older_than,
-        unused_for_seconds=unused_for,
-        grace_seconds=3600.0 if grace is None else grace,
-    )
-    goes = clean(dry_run=True)
-    if as_json:
-        text.as_json(plan.described(goes))
-    else:
-        plan.say(goes)
-    anything = goes.entries or goes.orphans or goes.leftovers or goes.quarantine
-    if not dry_run and anything and options.agreed("Remove these?", yes=yes):
-        gone = clean()
-        removed = text.count(len(gone.entries), "entry", "entries")
-        text.remark(f"removed {removed}; {text.size(gone.frees_bytes)} came back")
-
-
+app.command()(plan.vacuum)
 for _alias in ("prune", "gc"):
-    app.command(_alias, hidden=True)(vacuum)
+    app.command(_alias, hidden=True)(plan.vacuum)
 
 
 @app.command()

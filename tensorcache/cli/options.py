@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from tensorcache import disk
-from tensorcache.cache import Cache, open_cache, parse_size
+from tensorcache.cache import Cache, open_cache
 from tensorcache.cli import text
 from tensorcache.errors import EntryMissing, TensorCacheError, UnsafeCache
+from tensorcache.limits import Size, size_of
 from tensorcache.manifest import Manifest
 
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d+)?)([smhdw])")
@@ -24,8 +25,8 @@ class WrongUse(Exception):
 
 
 def limit(about: str) -> Any:
-    """An option that takes a size, such as `20GB`."""
-    return typer.Option(parser=_bytes, metavar="SIZE", help=about)
+    """An option that takes a size, such as `20GB` or `30%`."""
+    return typer.Option(parser=_size, metavar="SIZE", help=about)
 
 
 def time(about: str) -> Any:
@@ -33,9 +34,9 @@ def time(about: str) -> Any:
     return typer.Option(parser=_seconds, metavar="TIME", help=about)
 
 
-def _bytes(typed: str) -> int:
+def _size(typed: str) -> Size:
     try:
-        return parse_size(typed) or 0
+        return size_of(typed) or Size()
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -16,7 +16,7 @@ from tensorcache.disk.held import (
     hold,
     read_manifest,
 )
-from tensorcache.disk.keys import find, keys_in, keys_of
+from tensorcache.disk.keys import ends_with, find, keys_in, keys_of
 from tensorcache.disk.lock import Lease, claim, holder, locked
 from tensorcache.disk.memory import (
     Memory,
@@ -47,18 +47,21 @@ from tensorcache.disk.publish import (
     FULL,
     Staging,
     clear_note,
-    leave_note_if_space,
+    is_open,
     leave_notes,
+    leave_notes_if_space,
     notes,
     stage,
-    unlink_manifest,
+    unlink_manifests,
     unlink_piece,
 )
 from tensorcache.disk.sweep import (
     Leftover,
     Listing,
+    leftovers,
     links_in,
     listing,
+    loose_pieces,
     quarantine,
     remove_leftover,
     set_aside,
@@ -80,6 +83,7 @@ __all__ = [
     "dangers",
     "default_root",
     "digest_of",
+    "ends_with",
     "filesystem",
     "find",
     "forget_entry",
@@ -89,15 +93,18 @@ __all__ = [
     "generation_of",
     "hold",
     "holder",
+    "is_open",
     "is_shared",
     "keys_in",
     "keys_of",
-    "leave_note_if_space",
     "leave_notes",
+    "leave_notes_if_space",
+    "leftovers",
     "let_group_write",
     "links_in",
     "listing",
     "locked",
+    "loose_pieces",
     "manifest_path",
     "no_marker",
     "notes",
@@ -115,6 +122,6 @@ __all__ = [
     "sync_directory",
     "take_uses",
     "temporary",
-    "unlink_manifest",
+    "unlink_manifests",
     "unlink_piece",
 ]

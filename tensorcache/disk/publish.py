@@ -12,7 +12,7 @@ import errno
 import functools
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tensorcache.disk import lock
@@ -218,14 +218,14 @@ def leave_notes(root: Root, keys: Iterable[str]) -> None:
     sync_directory(folder)
 
 
-def leave_note_if_space(root: Root, key: str) -> bool:
-    """`leave_notes` for a removal, which a full disk shall not stop; whether it was left.
+def leave_notes_if_space(root: Root, keys: Iterable[str]) -> bool:
+    """`leave_notes` for a removal, which a full disk shall not stop; whether they were left.
 
-    Without one, rows stay behind until what lies in `entries/` is compared with them, as it is
+    Without them, rows stay behind until what lies in `entries/` is compared with them, as it is
     before every removal.
     """
     try:
-        leave_notes(root, [key])
+        leave_notes(root, keys)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -248,27 +248,62 @@ def clear_note(root: Root, key: str) -> None:
         os.unlink(_note_path(root, key))
 
 
-def unlink_manifest(root: Root, key: str, *, spare_open: bool = False) -> bool:
-    """Take an entry away, durably; whether it went. The caller holds the root lock.
+def unlink_manifests(
+    root: Root, keys: Sequence[str], *, spare_open: bool = False
+) -> tuple[list[str], OSError | None]:
+    """Take entries away, durably; which went, and what kept those after them from it, if anything.
 
-    `spare_open`: not if any process has it open.
+    `spare_open`: not what any process has open. The caller holds the root lock. What was not there
+    counts as gone: only its rows are left.
     """
-    path = manifest_path(root, key)
+    noted = leave_notes_if_space(root, keys)
+    gone, folders, failed = [], set(), None
+    for key in keys:
+        try:
+            path = manifest_path(root, key)
+            if not _unlink_manifest(path, spare_open=spare_open):
+                clear_note(root, key)
+                continue
+            folders.add(os.path.dirname(path))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            failed = error
+            break
+        gone.append(key)
+    for folder in folders:
+        sync_directory(folder)
+    if not noted:
+        leave_notes_if_space(root, gone)  # there is an inode by now
+    for key in gone:
+        forget_entry(root, key)
+    return gone, failed
+
+
+def _unlink_manifest(path: str, *, spare_open: bool) -> bool:
+    """Whether it went, and was not spared."""
     refuse_link(os.path.dirname(path))
     descriptor = lock.open_locked(path, os.O_RDONLY) if spare_open else None
     if spare_open and descriptor is None:
         return False
     try:
-        noted = leave_note_if_space(root, key)
         os.unlink(path)
     finally:
         if descriptor is not None:
             descriptor.close()
-    sync_directory(os.path.dirname(path))
-    if not noted:
-        leave_note_if_space(root, key)  # there is an inode by now
-    forget_entry(root, key)
     return True
+
+
+def is_open(root: Root, key: str) -> bool:
+    """Whether any process has the entry open, by one try at its lock. Under the root lock."""
+    try:
+        descriptor = lock.open_locked(manifest_path(root, key), os.O_RDONLY)
+    except OSError:  # it is not there, or nobody can tell: then it cannot go either
+        return False
+    if descriptor is None:
+        return True
+    descriptor.close()
+    return False
 
 
 def unlink_piece(root: Root, kind: str, digest: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
 from tensorcache.disk import lock
@@ -21,6 +21,7 @@ from tensorcache.disk.place import (
 )
 from tensorcache.disk.publish import leave_notes, notes, remove_directory
 from tensorcache.errors import EntryCorrupt
+from tensorcache.manifest import Piece
 
 _FOLDERS = {"shards": ("shard", ".safetensors"), "documents": ("document", ".msgpack")}
 
@@ -50,12 +51,28 @@ def listing(root: Root) -> Listing:
         for entry in _two_levels(root, "entries")
         if len(entry.name) == 72
     }
-    pieces = {}
-    for folder, (kind, suffix) in _FOLDERS.items():
-        for entry in _two_levels(root, folder):
-            digest, dot = entry.name[: -len(suffix)], entry.name[-len(suffix) :]
-            if len(digest) == 64 and dot == suffix:
-                pieces[kind, digest] = entry.stat(follow_symlinks=False).st_size
+    pieces = {(kind, piece.digest): piece.size_bytes for kind, piece in loose_pieces(root)}
+    return Listing(entries, pieces, *leftovers(root), frozenset(notes(root)))
+
+
+def loose_pieces(
+    root: Root, known: Callable[[str], Container[str]] = lambda _: ()
+) -> list[tuple[str, Piece]]:
+    """The shards and documents whose digests are not `known`, which is asked by their first two."""
+    found = []
+    for name, (kind, suffix) in _FOLDERS.items():
+        for folder in _folders(root, name):
+            there = known(folder)
+            for entry in _scan(root, name, folder):
+                digest, dot = entry.name[: -len(suffix)], entry.name[-len(suffix) :]
+                if len(digest) == 64 and dot == suffix and digest not in there:
+                    size_bytes = entry.stat(follow_symlinks=False).st_size
+                    found.append((kind, Piece(digest, size_bytes)))
+    return found
+
+
+def leftovers(root: Root) -> tuple[tuple[Leftover, ...], tuple[Leftover, ...]]:
+    """What the dead left behind and no living process has locked; and all that is quarantined."""
     building = _leftovers(root, "building", _is_dead)
     for folder in ("", "sources", "pins"):
         building += _leftovers(root, folder, _is_temporary)
@@ -63,8 +80,7 @@ def listing(root: Root) -> Listing:
         leftover._replace(mtime=_quarantined_at(leftover))
         for leftover in _leftovers(root, "quarantine", lambda _: True)
     ]
-    behind = frozenset(notes(root))
-    return Listing(entries, pieces, tuple(building), tuple(quarantined), behind)
+    return tuple(building), tuple(quarantined)
 
 
 def _scan(root: Root, *names: str) -> Iterator[os.DirEntry[str]]:
@@ -77,10 +93,13 @@ def _scan(root: Root, *names: str) -> Iterator[os.DirEntry[str]]:
         yield from entries
 
 
+def _folders(root: Root, name: str) -> list[str]:
+    return [one.name for one in _scan(root, name) if one.is_dir(follow_symlinks=False)]
+
+
 def _two_levels(root: Root, name: str) -> Iterator[os.DirEntry[str]]:
-    for folder in _scan(root, name):
-        if folder.is_dir(follow_symlinks=False):
-            yield from _scan(root, name, folder.name)
+    for folder in _folders(root, name):
+        yield from _scan(root, name, folder)
 
 
 def links_in(root: Root) -> Iterator[str]:

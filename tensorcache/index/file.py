@@ -37,6 +37,7 @@ from tensorcache.index.connection import Connection, interrupt_behind
 from tensorcache.index.view import SCHEMA, replace_view, views_wanted
 
 PATIENCE_SECONDS = 15.0  # of a writer: longer than any read may take
+FEW_FREE = 0.05  # of all pages
 SQLITE = sqlite3.sqlite_version_info
 SIDES = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database, by its ending
 
@@ -170,10 +171,12 @@ class IndexFile:
             return [str(line) for (line,) in found if line != "ok"]
 
     def compact(self) -> int:
-        """Give free pages back to the filesystem (SQLite's VACUUM); how many bytes that saved."""
+        """Give free pages back, if they are many (SQLite's VACUUM); how many bytes that saved."""
         self._refuse_read_only()
         with self.translated(), contextlib.closing(self.writer()) as connection:
             before = _size_bytes(connection)
+            if _size_bytes(connection, "freelist_count") < before * FEW_FREE:
+                return 0
             connection.execute("VACUUM")
             return before - _size_bytes(connection)
 
@@ -384,8 +387,8 @@ def _lacks_inodes(path: str) -> bool:
     return found.f_files > 0 and found.f_favail == 0  # some filesystems count none
 
 
-def _size_bytes(connection: sqlite3.Connection) -> int:
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+def _size_bytes(connection: sqlite3.Connection, counted: str = "page_count") -> int:
+    (pages,) = connection.execute(f"PRAGMA {counted}").fetchone()
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     return int(pages * page_bytes)
 

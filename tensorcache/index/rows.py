@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from tensorcache import schema
 from tensorcache.errors import EntryCorrupt
 from tensorcache.index import query
+from tensorcache.index.comparing import mark_of
 from tensorcache.index.file import IndexFile
 from tensorcache.index.listing import Listing, entries
 from tensorcache.index.sums import add_up, held, slices, sole_holders, weigh, where_in
@@ -68,10 +69,12 @@ class Holdings(NamedTuple):
 class Index(IndexFile):
     """The index of one root. Whoever changes it holds the root lock and has called `prepare`.
 
-    `limit_bytes` is only remembered, hour by hour, beside what was held.
+    `limit_bytes` is only remembered, hour by hour, beside what was held. `next_mark` makes of the
+    mark that the file has the one that it gets with the next change of entries, or None.
     """
 
     limit_bytes: int | None = None
+    next_mark: Callable[[int], int | None] | None = None
 
     def add(self, entries: Sequence[EntryRows]) -> list[tuple[str, Piece]]:
         """Write the rows of `entries`; the (kind, piece) that no entry refers to any more.
@@ -93,6 +96,7 @@ class Index(IndexFile):
             for row in new:
                 _keep_uses(row, old.get(row["key"]))
             loose = _replace(connection, old, by_key.values(), new, self.limit_bytes)
+            self._mark(connection)
             is_time = is_time_to_index(connection, len(new))
             for namespace, seen in leaves.items():
                 widen_view(connection, namespace, seen)
@@ -105,9 +109,15 @@ class Index(IndexFile):
         with self.writing() as connection:
             old = _found(connection, keys)
             loose = _replace(connection, old, (), [], self.limit_bytes)
+            self._mark(connection)
             for namespace in sorted({row.namespace for row in old.values()}):
                 narrow_view(connection, namespace)
         return loose
+
+    def _mark(self, connection: sa.Connection) -> None:
+        mark = self.next_mark(mark_of(connection)) if self.next_mark else None
+        if mark is not None:
+            connection.exec_driver_sql(f"PRAGMA user_version = {mark:d}")
 
     def held(self) -> tuple[int, int]:
         """How many entries there are, and the bytes of their manifests and pieces, each once."""

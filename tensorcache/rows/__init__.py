@@ -4,20 +4,22 @@ Rules of this room: whoever calls holds the root lock. Manifests are the truth, 
 in `building/` says that a key's rows may be behind; it goes when they are right, so that whoever
 dies in between leaves work for the next writer, and never a wrong answer. An index that turns out
 to be broken, at whatever page, is made anew by whoever meets it here. `follow` writes rows, `anew`
-makes and mends the index, `removal` takes entries away, `pieces` what nobody refers to any more.
+makes and mends the index, `removal` takes entries away, `pieces` what nobody refers to any more,
+`weigh` tells retention what there is.
 """
 
-from tensorcache.rows.anew import bring_up, holdings, mended, reconcile, reindex
+from tensorcache.rows.anew import bring_up, is_behind, mended, reconcile, reindex, unless_full
 from tensorcache.rows.follow import catalogue, follow, rows_of, structure_of
 from tensorcache.rows.pieces import drop_pieces
 from tensorcache.rows.removal import pin, remove
+from tensorcache.rows.weigh import weights
 
 __all__ = [
     "bring_up",
     "catalogue",
     "drop_pieces",
     "follow",
-    "holdings",
+    "is_behind",
     "mended",
     "pin",
     "reconcile",
@@ -25,4 +27,6 @@ __all__ = [
     "remove",
     "rows_of",
     "structure_of",
+    "unless_full",
+    "weights",
 ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from tensorcache import disk
+from tensorcache import disk, schema
 from tensorcache.errors import CacheFull, CacheTooNew, LeaseTimeout, TensorCacheError
-from tensorcache.index import SIDES, Holding, Holdings, Index, IndexCorrupt, Use, carry_over
-from tensorcache.manifest import Manifest
+from tensorcache.index import SIDES, Index, IndexCorrupt, Use, carry_over
 from tensorcache.rows.follow import follow, told
-from tensorcache.rows.pieces import behind
+from tensorcache.rows.pieces import apart, next_mark, vouch
 
 _log = logging.getLogger("tensorcache")
 T = TypeVar("T")
@@ -34,6 +34,7 @@ def _bring_up(root: disk.Root, index: Index) -> None:
         disk.leave_notes(root, disk.keys_of(root))
     if index.prepare():
         disk.let_group_write(root, _path(root))
+        vouch(root, index)  # what it does not know has a note
     follow(root, index, disk.notes(root))
     with contextlib.suppress(CacheFull):  # statistics can wait in their journal
         for name, uses in disk.take_uses(root).items():
@@ -52,6 +53,7 @@ def mended(
 
     `anew`: what is done then instead.
     """
+    index.next_mark = functools.partial(next_mark, root)
     with contextlib.suppress(IndexCorrupt):
         return do()
     try:
@@ -123,20 +125,34 @@ def _quarantine(root: disk.Root) -> None:
             disk.quarantine(root, _path(root) + ending)
 
 
-def reconcile(root: disk.Root, index: Index) -> None:
+def reconcile(root: disk.Root, index: Index) -> set[str]:
     """Compare what is in `entries/` with the rows; mend every difference, if there is space.
 
-    Whoever reconciles is about to remove something, and so to make some.
+    Whoever reconciles is about to remove something, and so to make some. What comes back are the
+    keys of which the rows do not tell: where there was none, or only a newer version can.
     """
 
-    def do() -> None:
+    def do() -> set[str]:
         _bring_up(root, index)
-        generations, there = index.generations(), disk.keys_of(root)
-        gone = generations.keys() - set(there)
-        follow(root, index, gone.union(behind(root, there, generations)))
+        unsettled = follow(root, index, apart(root, index))
+        if disk.leave_notes_if_space(root, unsettled):
+            vouch(root, index)
+        return unsettled
 
-    with unless_full():
-        mended(root, index, do)
+    try:
+        return mended(root, index, do)
+    except OSError as error:
+        if not is_full(error):
+            raise
+    if is_behind(index):
+        return set(disk.keys_of(root))
+    return apart(root, index).union(disk.notes(root))
+
+
+def is_behind(index: Index) -> bool:
+    """Whether it is of an older revision, which only its upgrade brings up to date."""
+    revision = index.revision()
+    return revision is not None and revision < schema.HEAD
 
 
 @contextlib.contextmanager
@@ -152,41 +168,3 @@ def unless_full() -> Iterator[None]:
 def is_full(error: OSError) -> bool:
     """Whether it says that no space is left."""
     return isinstance(error, CacheFull) or error.errno in disk.FULL
-
-
-def holdings(root: disk.Root, index: Index) -> tuple[Holdings, frozenset[str]]:
-    """Everything that retention weighs, and the keys that nobody can tell what they hold.
-
-    Where rows are behind, as on a full disk, the manifests say it.
-
-    Raises:
-        TensorCacheError: the index can neither be read nor made anew.
-    """
-    known, sizes = mended(root, index, index.holdings)
-    by_key = {holding.key: holding for holding in known}
-    keys, pins, unknown = set(disk.keys_of(root)), disk.read_pins(root), set()
-    for key, row in by_key.items():
-        if (row.pinned is None) != (key not in pins):  # its rows are older than its pin
-            by_key[key] = row._replace(pinned=pins.get(key))
-    for key in (keys - by_key.keys()) | keys.intersection(disk.notes(root)):
-        try:
-            manifest = disk.read_manifest(root, key)
-        except (CacheTooNew, OSError):
-            unknown.add(key)
-            continue
-        if manifest is not None:
-            by_key[key] = _holding(manifest, by_key.get(key), pins.get(key))
-    return Holdings(tuple(by_key.values()), sizes), frozenset(unknown)
-
-
-def _holding(manifest: Manifest, row: Holding | None, pinned: str | None) -> Holding:
-    return Holding(
-        key=manifest.key,
-        namespace=manifest.namespace,
-        created_at=manifest.created_at,
-        last_used_at=row.last_used_at if row else None,
-        build_seconds=manifest.build_seconds,
-        uses=row.uses if row else 0,
-        pinned=pinned,
-        pieces=tuple((kind, piece.digest) for kind, piece in manifest.pieces),
-    )

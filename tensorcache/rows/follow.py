@@ -6,14 +6,14 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from tensorcache import disk
 from tensorcache.errors import CacheTooNew, EntryCorrupt
 from tensorcache.index import EntryRows, Index
 from tensorcache.manifest import ColumnRow, Manifest, Piece, columns_of
-from tensorcache.rows.pieces import MOST_COMPARED, drop_pieces
+from tensorcache.rows.pieces import drop_pieces
 
 _SLICE = 256  # entries whose rows go into one transaction
 _log = logging.getLogger("tensorcache")
@@ -27,13 +27,13 @@ class Told(NamedTuple):
     settled: list[str]
 
 
-def follow(root: disk.Root, index: Index, keys: Iterable[str]) -> None:
+def follow(root: disk.Root, index: Index, keys: Collection[str]) -> set[str]:
     """Write the rows of these keys as their manifests say, or drop them where there is none.
 
-    What that makes loose goes last. In a cache of very many entries vacuum takes it, for all of
-    them are compared with their rows first, and others wait behind us.
+    What that makes loose goes last. Those come back of which nobody here can tell.
     """
     loose: set[tuple[str, Piece]] = set()
+    unsettled = set(keys)
     for rows, gone, settled in told(root, keys):
         if rows:
             loose.update(index.add(rows))
@@ -43,7 +43,9 @@ def follow(root: disk.Root, index: Index, keys: Iterable[str]) -> None:
             loose.update(index.remove(gone))
         for key in settled:
             disk.clear_note(root, key)
-    drop_pieces(root, index, loose, most=MOST_COMPARED)
+        unsettled.difference_update(settled)
+    drop_pieces(root, index, loose)
+    return unsettled
 
 
 def told(root: disk.Root, keys: Iterable[str]) -> Iterator[Told]:
@@ -65,7 +67,7 @@ def told(root: disk.Root, keys: Iterable[str]) -> Iterator[Told]:
                 disk.append_use(root, (time.time(), "quarantine", key, 0.0, 0))
             except OSError as error:  # no evidence of rot: whoever can read it writes its rows
                 _log.info("the rows of %s come later: %s", key[:16], error)
-                disk.leave_note_if_space(root, key)
+                disk.leave_notes_if_space(root, [key])
                 continue
             told.settled.append(key)
             if rows is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable
 
 from tensorcache import disk
@@ -11,24 +12,31 @@ from tensorcache.manifest import Piece
 from tensorcache.rows.anew import bring_up, is_full, mended, unless_full
 from tensorcache.rows.pieces import drop_pieces, unheld
 
+_SLICE = 256  # entries that go together
+
 
 def remove(root: disk.Root, index: Index, keys: Iterable[str], *, spare_open: bool) -> list[str]:
     """Remove entries, then the pieces that no other refers to; which ones went.
 
-    The order of law 1: manifest, rows, pieces. On a full disk the rows cannot be written, so the
+    The order of law 1: manifests, rows, pieces. On a full disk the rows cannot be written, so the
     pieces go first, and the rows with the space that this gives.
+
+    Raises:
+        OSError: one could not be removed, nor those after it; all that went before it is gone.
     """
     gone: list[str] = []
-    failed: OSError | None = None
-    for key in keys:
-        try:
-            if disk.unlink_manifest(root, key, spare_open=spare_open):
-                gone.append(key)
-        except FileNotFoundError:
-            gone.append(key)  # only its rows are left
-        except OSError as error:
-            failed = error  # raised once all of what went before it is gone
-            break
+    left = iter(keys)
+    while some := list(itertools.islice(left, _SLICE)):
+        went, failed = disk.unlink_manifests(root, some, spare_open=spare_open)
+        _follow(root, index, went)
+        gone += went
+        if failed is not None:
+            raise failed
+    return gone
+
+
+def _follow(root: disk.Root, index: Index, gone: list[str]) -> None:
+    """Take away what these left: pins, rows, pieces, notes."""
     for key in gone:
         disk.set_pin(root, key, None)
     loose = _drop_rows(root, index, gone)
@@ -39,9 +47,6 @@ def remove(root: disk.Root, index: Index, keys: Iterable[str], *, spare_open: bo
         drop_pieces(root, index, loose)
         for key in gone:
             disk.clear_note(root, key)
-    if failed is not None:
-        raise failed
-    return gone
 
 
 def _drop_rows(root: disk.Root, index: Index, keys: list[str]) -> list[tuple[str, Piece]] | None:
@@ -51,14 +56,14 @@ def _drop_rows(root: disk.Root, index: Index, keys: list[str]) -> list[tuple[str
     """
     ask_all = functools.partial(unheld, root)
 
-    def do() -> list[tuple[str, Piece]]:
+    def drop() -> list[tuple[str, Piece]]:
         if index.revision() is None:
             return ask_all()
         index.prepare()  # which a full disk may have kept from it
         return index.remove(keys)
 
     try:
-        return mended(root, index, do, anew=ask_all)
+        return mended(root, index, drop, anew=ask_all)
     except OSError as error:
         if not is_full(error):
             raise
@@ -76,7 +81,7 @@ def pin(root: disk.Root, index: Index, key: str, note: str | None) -> None:
         return
     with unless_full():  # an entry may be unpinned to free a full disk
         bring_up(root, index)
-    disk.leave_note_if_space(root, key)
+    disk.leave_notes_if_space(root, [key])
     disk.set_pin(root, key, None)
     with unless_full():
         if index.revision():

@@ -99,17 +99,26 @@ def test_a_pin_counts_that_is_newer_than_an_index_that_was_put_back(cache, root)
     cache.reindex()
 
 
-def test_where_entries_are_very_many_vacuum_takes_what_a_refresh_makes_loose(
+def test_an_index_is_compared_with_a_root_once_and_not_while_it_is_the_last(
     cache, root, monkeypatch
 ):
+    """However many entries there are, a refresh drops what it makes loose, and asks none."""
+    compared = []
+    pieces = sys.modules["tensorcache.rows.pieces"]
+    apart = pieces.apart
+    monkeypatch.setattr(pieces, "apart", lambda *asked: compared.append(1) or apart(*asked))
     for n in (1, 2):
         ask(cache, n, n)
-    monkeypatch.setattr(sys.modules["tensorcache.rows.follow"], "MOST_COMPARED", 1)
     ask(cache, 1, 3, refresh=True)
-    left = len(pieces_in(root) - named_by_manifests(root))
-    plan = cache.vacuum()
+    assert (compared, no_piece_is_left_over(root)) == ([], True)
+    backup = shutil.copy(Path(root, "index.sqlite"), Path(root).parent / "backup")
+    ask(cache, 1, 4, refresh=True)
+    shutil.copy(backup, Path(root, "index.sqlite"))
+    for value in (5, 6):
+        ask(cache, 2, value, refresh=True)
 
-    assert left == len(plan.orphans) == 1
+    assert compared == [1]
+    assert is_there(cache, 1, 4)
     assert no_piece_is_left_over(root)
 
 

@@ -1,0 +1,59 @@
+"""What rows are compared by with a root: generations, pieces, and a mark of the file itself.
+
+Rules of this room: read whole and small, for there may be a million entries. The mark is SQLite's
+`user_version`, a number of its own that every change of entries replaces (`Index.next_mark`), so
+that no older copy of the file has the mark of the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from tensorcache import schema
+from tensorcache.index.file import IndexFile
+
+
+def ends(index: IndexFile) -> dict[str, str]:
+    """How the manifest of every key ends: its digest, a colon, and how many bytes it has."""
+    entry = schema.entry.c
+    end = entry.digest + ":" + sa.cast(entry.manifest_bytes, sa.Text)
+    with index.reading() as connection:
+        return dict(raw(connection, sa.select(entry.key, end)))
+
+
+def raw(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement without parameters as SQLite gives them: a third of the time.
+
+    Times are text, and what is to be a number is one only by a CAST.
+    """
+    text = statement.compile(connection, compile_kwargs={"literal_binds": True})
+    driver: Any = connection.connection.driver_connection
+    return iter(driver.execute(str(text)))
+
+
+def digests(index: IndexFile, prefix: str) -> set[str]:
+    """The digests of pieces that begin with `prefix`."""
+    digest = schema.shard.c.digest
+    asked = sa.select(digest).where(digest >= prefix, digest < prefix + "g")  # after any digit
+    with index.reading() as connection:
+        return set(connection.scalars(asked))
+
+
+def mark(index: IndexFile) -> int:
+    """The mark of the file, 0 where it has none yet."""
+    with index.reading() as connection:
+        return mark_of(connection)
+
+
+def set_mark(index: IndexFile, new: int) -> None:
+    """Give the file a mark, which every change replaces then."""
+    with index.writing() as connection:
+        connection.exec_driver_sql(f"PRAGMA user_version = {new:d}")
+
+
+def mark_of(connection: sa.Connection) -> int:
+    """The mark of the file, as its transaction sees it."""
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)

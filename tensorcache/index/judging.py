@@ -1,0 +1,61 @@
+"""What tells of entries that nobody will ask for again: their sources, versions and formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from tensorcache import schema
+from tensorcache.index.file import IndexFile
+from tensorcache.manifest import MANIFEST_FORMAT
+
+
+class KnownSource(NamedTuple):
+    """What entries remember of a source: enough to identify it again, perhaps."""
+
+    kind: str
+    path: str
+    identity: str
+
+
+def known_sources(index: IndexFile) -> list[KnownSource]:
+    """Every source with a path that an entry was built from, once for each identity it had."""
+    asked = _sources(*schema.source.c["kind", "path", "identity"]).distinct()
+    with index.reading() as connection:
+        return [KnownSource(*row) for row in connection.execute(asked)]
+
+
+def built_from(index: IndexFile, sources: set[KnownSource]) -> Iterator[tuple[str, KnownSource]]:
+    """The keys of the entries built from any of `sources`, and from which."""
+    asked = _sources(*schema.source.c["entry", "kind", "path", "identity"])
+    with index.reading() as connection:
+        rows = connection.execution_options(yield_per=10_000).execute(asked)
+        found = [(row[0], one) for row in rows if (one := KnownSource(*row[1:])) in sources]
+    yield from found
+
+
+def _sources(*columns: sa.Column[str]) -> sa.Select[tuple[str, ...]]:
+    source = schema.source.c
+    return sa.select(*columns).where(source.path.is_not(None), source.identity.is_not(None))
+
+
+def superseded(index: IndexFile) -> list[str]:
+    """The keys whose inputs have a newer entry of the same namespace, by another version."""
+    entry = schema.entry.c
+    newest = sa.func.first_value(entry.version).over(
+        partition_by=(entry.namespace, entry.inputs),
+        order_by=(entry.created_at.desc(), entry.key),
+    )
+    versions = sa.select(entry.key, entry.version, newest.label("newest")).subquery()
+    asked = sa.select(versions.c.key).where(versions.c.version != versions.c.newest)
+    with index.reading() as connection:
+        return list(connection.scalars(asked))
+
+
+def old_formats(index: IndexFile) -> list[str]:
+    """The keys whose manifest has a format before ours."""
+    asked = sa.select(schema.entry.c.key).where(schema.entry.c.format < MANIFEST_FORMAT)
+    with index.reading() as connection:
+        return list(connection.scalars(asked))

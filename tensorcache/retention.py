@@ -1,0 +1,300 @@
+"""Retention: what goes first where a cache is to be smaller, and the limit that publications keep.
+
+Rules of this room: choose purely, then act. What goes first is what is worth least (`worth.py`), or
+what was used or made longest ago. What several entries share comes back with the last of them, so
+each that goes may make another worth less, which is weighed anew. `vacuum` chooses among all
+entries by the same rule; a publication looks at a few hundred, by indexes, for others wait for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from tensorcache import disk, rows
+from tensorcache.index import Asking, Index, Weighed, Weights, bytes_of_large, window
+from tensorcache.limits import Bounds, Limits, size_text
+from tensorcache.manifest import AHEAD_SECONDS, Manifest
+
+ROWS_SECONDS = 1.0  # for an index that is locked: others wait behind us, and rows can come later
+GRACE_SECONDS = 3600.0
+MOST_VICTIMS = 256  # of one publication
+SLACK = 0.01  # of the limit: what goes beyond need, so that not every publication removes something
+ROUNDS = 8  # of choosing anew, where what was chosen turns out to be open
+Rank = Callable[[Weighed, int], float]  # of an entry, and the bytes that come back with it
+_log = logging.getLogger("tensorcache")
+
+
+class Weighing:
+    """What comes back with each entry, by its place, as others are taken out before it.
+
+    `alone_bytes` is that by now; `changed` are the places of those of whom the last that was taken
+    out made more come back.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self._entries, self._shared = weights
+        self._holders = {number: piece.holders for number, piece in weights.shared.items()}
+        self._places = dict.fromkeys(weights.shared, 0)  # their sum: of one that is left, its place
+        for place, one in enumerate(weights.entries, 1):
+            for number in one.shared:
+                self._places[number] += place
+        self.alone_bytes = [one.alone_bytes for one in weights.entries]
+        self.changed: list[int] = []
+
+    def take(self, place: int) -> int:
+        """Take it out; the bytes that come back."""
+        self.changed = []
+        back_bytes = self.alone_bytes[place]
+        for number in self._entries[place].shared:
+            self._holders[number] -= 1
+            self._places[number] -= place + 1
+            last = self._places[number] - 1
+            if self._holders[number] == 1 and last >= 0:  # else it is none of the entries
+                self.alone_bytes[last] += self._shared[number].size_bytes
+                self.changed.append(last)
+        return back_bytes
+
+
+def rank_of(policy: str, one: Weighed, alone_bytes: int, now: float) -> float:
+    """The lowest goes first; `alone_bytes` is what would come back with it by now."""
+    if policy == "lru":
+        return touched_at(one, now)
+    if policy == "oldest":
+        return one.created_at
+    if alone_bytes == one.alone_bytes:
+        return one.worth
+    return one.worth + math.log2(max(one.alone_bytes, 1)) - math.log2(max(alone_bytes, 1))
+
+
+def touched_at(one: Weighed, now: float) -> float:
+    """When the entry was last used or made, in seconds since 1970.
+
+    A time that is still to come tells of a clock that was wrong, and would keep it until then: 0.
+    """
+    ahead = now + AHEAD_SECONDS
+    made_at = one.created_at if one.created_at <= ahead else 0.0
+    return max(made_at, one.touched_at if one.touched_at <= ahead else 0.0)
+
+
+def held_bytes(weights: Weights) -> int:
+    """The bytes of all manifests, and of each piece once."""
+    alone_bytes = sum(one.alone_bytes for one in weights.entries)
+    return alone_bytes + sum(piece.size_bytes for piece in weights.shared.values())
+
+
+def goes(
+    weights: Weights, first: Sequence[int], free: Iterable[int], over_bytes: int, rank: Rank
+) -> tuple[list[tuple[int, int]], int]:
+    """The places of those that go, each with the bytes that come back; what is over still.
+
+    `first` go in any case, and then of those that are `free` as many as `over_bytes` takes.
+    """
+    weighing = Weighing(weights)
+    need_bytes = over_bytes - sum(weighing.take(place) for place in first)
+    taken = [*first, *lowest(weights, weighing, free, need_bytes, rank)]
+    taken = needed(weights, taken, over_bytes, fixed=len(first))
+    gone = in_turn(weights, taken)
+    return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
+
+
+def lowest(
+    weights: Weights, weighing: Weighing, free: Iterable[int], need_bytes: int, rank: Rank
+) -> list[int]:
+    """The places of those that go, in that order, until `need_bytes` come back or none is left."""
+    if need_bytes <= 0:
+        return []
+    entries, waits = weights.entries, bytearray(len(weights.entries))
+
+    def ranked(place: int) -> tuple[float, str, int, int]:
+        alone_bytes = weighing.alone_bytes[place]
+        return rank(entries[place], alone_bytes), entries[place].key, alone_bytes, place
+
+    heap = []
+    for place in free:
+        waits[place] = True
+        heap.append(ranked(place))
+    heapq.heapify(heap)
+    taken = []
+    while need_bytes > 0 and heap:
+        _, _, alone_bytes, place = heapq.heappop(heap)
+        if not waits[place] or alone_bytes != weighing.alone_bytes[place]:
+            continue  # it was weighed anew since
+        waits[place] = False
+        taken.append(place)
+        need_bytes -= weighing.take(place)
+        for last in weighing.changed:
+            if waits[last]:
+                heapq.heappush(heap, ranked(last))
+    return taken
+
+
+def needed(
+    weights: Weights, taken: Sequence[int], need_bytes: float, *, fixed: int = 0
+) -> list[int]:
+    """`taken`, without those whose shared pieces stay anyway and whose manifests nobody needs.
+
+    So that none of many who share a shard goes for nothing. The last of `taken` is spared first,
+    the `fixed` first ones never; and none where all of them are not enough.
+    """
+    entries, shared = weights
+    stay = {number: piece.holders for number, piece in shared.items()}
+    for place in taken:
+        for number in entries[place].shared:
+            stay[number] -= 1
+    back_bytes = sum(entries[place].alone_bytes for place in taken)
+    back_bytes += sum(shared[number].size_bytes for number, left in stay.items() if not left)
+    spared = set()
+    for place in reversed(taken[fixed:]):
+        one = entries[place]
+        helps = not one.shared or one.alone_bytes > one.manifest_bytes
+        if helps or not all(stay[number] for number in one.shared):
+            continue
+        if back_bytes - one.alone_bytes >= need_bytes:
+            spared.add(place)
+            back_bytes -= one.alone_bytes
+            for number in one.shared:
+                stay[number] += 1
+    return [place for place in taken if place not in spared]
+
+
+def in_turn(weights: Weights, taken: Iterable[int]) -> list[tuple[int, int]]:
+    """What comes back with each of `taken`, one after the other."""
+    weighing = Weighing(weights)
+    return [(place, weighing.take(place)) for place in taken]
+
+
+def chosen(
+    weights: Weights, over_bytes: int, slack_bytes: int, rank: Rank
+) -> tuple[list[tuple[int, int]], int]:
+    """What a publication removes: as `goes`, of all entries, but no more than `MOST_VICTIMS`.
+
+    Of those that share, none goes for its manifest where that does not bring us within the limit.
+    """
+    everybody = range(len(weights.entries))
+    gone, _ = goes(weights, (), everybody, over_bytes + slack_bytes, rank)
+    taken = [place for place, _ in gone[:MOST_VICTIMS]]
+    if sum(frees_bytes for _, frees_bytes in gone[:MOST_VICTIMS]) < over_bytes:
+        taken = needed(weights, taken, -math.inf)
+    gone = in_turn(weights, taken)
+    return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
+
+
+def follow(
+    root: disk.Root, limits: Limits, published: Manifest, say: Callable[[str], object]
+) -> None:
+    """Write the rows that are due after a publication, and remove what is over the limits now.
+
+    Raises:
+        TensorCacheError, OSError: it cannot be done now.
+    """
+    index = Index(root.join("index.sqlite"), patience_seconds=ROWS_SECONDS)
+    bounds = limits.bounds(root.path)
+    index.limit_bytes = bounds.max_bytes
+    rows.bring_up(root, index)
+    _keep_within(root, index, limits.policy, bounds, published, say)
+
+
+def _keep_within(
+    root: disk.Root,
+    index: Index,
+    policy: str,
+    bounds: Bounds,
+    published: Manifest,
+    say: Callable[[str], object],
+) -> None:
+    """Remove what goes first until the limits hold, after a publication and under its lock.
+
+    What cannot be kept is said: a limit below the entry itself, or below all that has to stay.
+    """
+    held, limit = index.held()[1], bounds.max_bytes
+    over_bytes = bounds.over(held)
+    if not over_bytes:
+        return
+    own_bytes = published.size_bytes + os.stat(disk.manifest_path(root, published.key)).st_size
+    if limit is not None and own_bytes > limit:
+        say(
+            f"entry {published.key[:16]} of {size_text(own_bytes)} is larger than the limit of "
+            f"{size_text(limit)} (max_size): it is stored, and drives no other out"
+        )
+        return
+    asking = Asking(policy, time.time(), GRACE_SECONDS)
+    spare = {published.key, *disk.read_pins(root)}
+    keeping = _Keeping(root, index, asking, spare, int(SLACK * (limit or 0)))
+    victims, left_bytes = keeping.victims(over_bytes)
+    large_bytes = 0
+    if left_bytes and limit is not None:
+        large_bytes = bytes_of_large(index, limit, spare, asking.now - GRACE_SECONDS)
+    if large_bytes:  # what is larger than the limit, and has to stay, drives no others out either
+        victims, left_bytes = keeping.victims(over_bytes - large_bytes)
+    of = f"{size_text(bounds.min_free_bytes or 0)} free (min_free)"
+    if limit is not None and held > limit:
+        of = f"{size_text(limit)} (max_size)"
+    keeping.remove(victims, of)
+    if left_bytes and len(victims) < MOST_VICTIMS:  # else the next publications go on with it
+        say(
+            f"the limit of {of} is below the working set: what is pinned, open, or was used within "
+            "the last hour stays, and what shares its files with that: change it, or unpin some"
+        )
+
+
+class _Keeping(NamedTuple):
+    """A publication about to make room; `spare` are the keys that stay."""
+
+    root: disk.Root
+    index: Index
+    asking: Asking
+    spare: set[str]
+    slack_bytes: int
+
+    def victims(self, over_bytes: int) -> tuple[list[tuple[str, str, int]], int]:
+        """Key, namespace and bytes of those that go; and what is over still.
+
+        What turns out to be open stays, and others are chosen.
+        """
+        if over_bytes <= 0:
+            return [], 0
+        for _ in range(ROUNDS):
+            weights, digests = window(self.index, self.asking, self.spare)
+            gone, left_bytes = chosen(weights, over_bytes, self.slack_bytes, self._rank)
+            victims = [(*weights.entries[place][:2], frees) for place, frees in gone]
+            stays = {key for key, *_ in victims if not self._may_go(key, digests[key])}
+            if not stays:
+                return victims, left_bytes
+            self.spare.update(stays)
+        return [], over_bytes
+
+    def _rank(self, one: Weighed, alone_bytes: int) -> float:
+        return rank_of(self.asking.policy, one, alone_bytes, self.asking.now)
+
+    def _may_go(self, key: str, digest: str) -> bool:
+        """Whether nobody has it open, and it is what its rows say: not of a format to come."""
+        try:
+            is_known = disk.generation_of(self.root, key) == digest
+        except FileNotFoundError:
+            return True  # only its rows are left
+        except OSError:
+            return False
+        return is_known and not disk.is_open(self.root, key)
+
+    def remove(self, victims: list[tuple[str, str, int]], limit: str) -> None:
+        """Take them away, and say in one line what went."""
+        if not victims:
+            return
+        keys = [key for key, *_ in victims]
+        gone = set(rows.remove(self.root, self.index, keys, spare_open=True))
+        went = [victim for victim in victims if victim[0] in gone]
+        for key, namespace, frees_bytes in went:
+            use = (self.asking.now, "evict", key, 0.0, frees_bytes, namespace, None)
+            disk.append_use(self.root, use)
+        _log.info(
+            "evicted %d entries, %s: over the limit of %s",
+            len(went),
+            size_text(sum(frees_bytes for *_, frees_bytes in went)),
+            limit,
+        )
