@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tensorcache.disk.place import Root
+from tensorcache.disk.place import Root, manifest_path
 from tensorcache.errors import EntryMissing
 
 MIN_PREFIX = 6
@@ -18,7 +18,11 @@ def find(root: Root, prefix: str) -> str:
     """
     if len(prefix) < MIN_PREFIX or len(prefix) > 64 or set(prefix) - set("0123456789abcdef"):
         raise EntryMissing(f"key {prefix!r:.80}: give {MIN_PREFIX} to 64 hexadecimal digits")
-    keys = [key for key in keys_in(root, prefix[:2]) if key.startswith(prefix)]
+    if len(prefix) < 64:
+        keys = [key for key in keys_in(root, prefix[:2]) if key.startswith(prefix)]
+    else:  # which needs no list of a folder that may have thousands
+        there = not _is_link(root, prefix[:2]) and os.path.lexists(manifest_path(root, prefix))
+        keys = [prefix] if there else []
     if not keys:
         raise EntryMissing(f"no entry {prefix!r:.80} in {root.path}: `tensorcache ls` lists them")
     if len(keys) > 1:
@@ -30,12 +34,16 @@ def find(root: Root, prefix: str) -> str:
 def keys_in(root: Root, folder: str) -> list[str]:
     """The keys of the manifests in one folder of `entries/`; a link is none of ours."""
     try:
-        if os.path.islink(root.join("entries", folder)):
+        if _is_link(root, folder):
             return []
         names = os.listdir(root.join("entries", folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [name[:64] for name in names if len(name) == 72 and name.endswith(".msgpack")]
+
+
+def _is_link(root: Root, folder: str) -> bool:
+    return os.path.islink(root.join("entries", folder))
 
 
 def keys_of(root: Root) -> list[str]:
