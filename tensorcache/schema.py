@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateTable
 
 from tensorcache.key import TAG
 
-HEAD = "0001"
+HEAD = "0002"
 MAX_INPUT_COLUMNS = 200
 MAX_NAME_BYTES = 63
 FIXED_COLUMNS = ("key", "bytes", "created_at", "last_used_at", "build_seconds", "pinned")
@@ -48,7 +48,15 @@ entry = sa.Table(
     sa.Column("pinned", sa.Text),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("tools", sa.Text, nullable=False),
+    sa.Column("manifest_bytes", sa.Integer, nullable=False),
+    sa.Column("alone_bytes", sa.BigInteger, nullable=False),  # what goes with it alone
+    sa.Column("touched_at", sa.DateTime, nullable=False),  # used last, or else made
+    sa.Column("warmth", sa.Float, nullable=False),  # of tensorcache/worth.py, as is the next
+    sa.Column("worth", sa.Float, nullable=False),
     sa.Index("_entry_namespace", "namespace", "created_at"),
+    sa.Index("_entry_created", "created_at"),
+    sa.Index("_entry_touched", "touched_at", sqlite_where=sa.text("pinned IS NULL")),
+    sa.Index("_entry_worth", "worth", "touched_at", sqlite_where=sa.text("pinned IS NULL")),
 )
 
 source = sa.Table(
@@ -102,9 +110,50 @@ event = sa.Table(  # no foreign key: what happened stays true when the entry is 
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
-    sa.Column("journal", sa.Text),
+    sa.Column("namespace", sa.Text),
+    sa.Column("build_seconds", sa.Float),  # of the entry that was hit, or waited for
     sa.Index("_event_key", "key"),
-    sa.Index("_event_journal", "journal"),
+    sa.Index("_event_at", "at"),
+)
+
+total = sa.Table(  # one row: what is held, so that nobody has to add it up
+    "_total",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("entries", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),  # manifests, and each piece once
+)
+
+hour = sa.Table(  # sums of events; `namespace` is "" where nobody knows it
+    "_hour",
+    metadata,
+    sa.Column("hour", sa.DateTime, primary_key=True),
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("hits", sa.Integer, nullable=False),
+    sa.Column("misses", sa.Integer, nullable=False),
+    sa.Column("builds", sa.Integer, nullable=False),
+    sa.Column("waits", sa.Integer, nullable=False),
+    sa.Column("evictions", sa.Integer, nullable=False),
+    sa.Column("hit_seconds", sa.Float, nullable=False),
+    sa.Column("wait_seconds", sa.Float, nullable=False),
+    sa.Column("build_seconds", sa.Float, nullable=False),
+    sa.Column("saved_seconds", sa.Float, nullable=False),
+    sa.Column("evicted_bytes", sa.BigInteger, nullable=False),
+)
+
+size = sa.Table(  # what was held after the last change of each hour, and the limit then
+    "_size",
+    metadata,
+    sa.Column("hour", sa.DateTime, primary_key=True),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("limit_bytes", sa.BigInteger),
+)
+
+taken = sa.Table(  # the journals whose uses are counted, so that none is counted twice
+    "_taken",
+    metadata,
+    sa.Column("journal", sa.Text, primary_key=True),
+    sa.Column("at", sa.DateTime, nullable=False),
 )
 
 

@@ -33,7 +33,7 @@ def entry_rows(
         digest=digest,
     )
     columns = (ColumnRow("oof", "stats", "float32", (7, 15, 24), 10_080),)
-    return EntryRows(manifest, columns, pinned)
+    return EntryRows(manifest, columns, pinned, manifest_bytes=10)
 
 
 def count(index, table):

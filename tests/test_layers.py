@@ -27,7 +27,7 @@ FLOORS = [
     {"column", "rows"},
     {"shard", "index", "disk", "source"},
     {"tree", "schema", "manifest", "audit"},
-    {"key", "errors", "progress"},
+    {"key", "errors", "progress", "worth"},
 ]
 SAME_FLOOR = {("__main__", "cli"), ("manifest", "tree"), ("index", "schema"), ("key", "errors")}
 

@@ -21,7 +21,7 @@ def described(cache: Cache, manifest: Manifest) -> dict[str, Any]:
     root = disk.Root(cache.root)
     identity = json.loads(manifest.identity)
     sections: dict[str, list[dict[str, Any]]] = {name: [] for name in manifest.sections}
-    for section, field, dtype, shape, size_bytes in rows.rows_of(root, manifest, None).columns:
+    for section, field, dtype, shape, size_bytes in rows.catalogue(root, manifest):
         one = {"field": field, "dtype": dtype, "shape": list(shape), "bytes": size_bytes}
         sections[section].append(one)
     pieces = manifest.pieces

@@ -4,7 +4,8 @@ Rules of this room: every row is derived from manifests and pins, or is statisti
 lost, so nothing here is ever the only copy of a fact. Whoever writes holds the root lock. Every
 read fetches its rows and ends, for in rollback mode an open SELECT blocks a commit. SQL goes
 through SQLAlchemy Core, but for pragmas, views and what people ask. `file` opens, upgrades and
-checks the file; `view` keeps the views; `rows` is the Index; `uses` are its events; `query` runs
+checks the file; `view` keeps the views; `rows` is the Index; `sums` are kept beside
+them; `uses` are its events; `query` runs
 SQL of other people; `statistics` takes uses and events over from an index that is made anew;
 `usual` tells what builds usually take.
 """

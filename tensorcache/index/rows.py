@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import time
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -17,11 +18,12 @@ from tensorcache import schema
 from tensorcache.errors import EntryCorrupt
 from tensorcache.index import query
 from tensorcache.index.file import IndexFile
-from tensorcache.index.uses import Use, take, time_of
+from tensorcache.index.sums import add_up, held, slices, sole_holders, weigh, where_in
+from tensorcache.index.uses import Use, not_ahead, take, time_of
 from tensorcache.index.view import narrow_view, widen_view
 from tensorcache.manifest import ColumnRow, Manifest, Piece
+from tensorcache.worth import warmed
 
-_SLICE = 500  # names in one IN (…): far below what any SQLite or PostgreSQL takes
 MOST_COMPARED = 4 << 20  # characters of identity texts
 _LISTED = "key, namespace, version, bytes, created_at, last_used_at, build_seconds, uses, pinned"
 
@@ -32,6 +34,7 @@ class EntryRows(NamedTuple):
     manifest: Manifest
     columns: tuple[ColumnRow, ...]
     pinned: str | None
+    manifest_bytes: int
 
 
 class Candidate(NamedTuple):
@@ -63,7 +66,12 @@ class Holdings(NamedTuple):
 
 
 class Index(IndexFile):
-    """The index of one root. Whoever changes it holds the root lock and has called `prepare`."""
+    """The index of one root. Whoever changes it holds the root lock and has called `prepare`.
+
+    `limit_bytes` is only remembered, hour by hour, beside what was held.
+    """
+
+    limit_bytes: int | None = None
 
     def add(self, entries: Sequence[EntryRows]) -> list[tuple[str, Piece]]:
         """Write the rows of `entries`; the (kind, piece) that no entry refers to any more.
@@ -81,15 +89,10 @@ class Index(IndexFile):
             found = schema.leaves(json.loads(row["inputs"]))
             leaves.setdefault(row["namespace"], set()).update(found)
         with self.writing() as connection:
-            uses = sa.select(*schema.entry.c["key", "uses", "last_used_at"])
-            kept = {r.key: r for r in _where_in(connection, uses, schema.entry.c.key, by_key)}
+            old = _found(connection, by_key)
             for row in new:
-                if row["key"] in kept:
-                    row["uses"], row["last_used_at"] = kept[row["key"]][1:]
-            parted = _forget(connection, kept)
-            _insert(connection, schema.entry, new)
-            _insert_parts(connection, by_key.values())
-            loose = _drop_loose(connection, parted)
+                _keep_uses(row, old.get(row["key"]))
+            loose = _replace(connection, old, by_key.values(), new, self.limit_bytes)
             for namespace, seen in leaves.items():
                 widen_view(connection, namespace, seen)
         return loose
@@ -97,13 +100,16 @@ class Index(IndexFile):
     def remove(self, keys: Collection[str]) -> list[tuple[str, Piece]]:
         """Delete the rows of `keys`; the (kind, piece) that no entry refers to any more."""
         with self.writing() as connection:
-            names = sa.select(schema.entry.c.namespace).distinct()
-            found = _where_in(connection, names, schema.entry.c.key, keys)
-            namespaces = {row.namespace for row in found}
-            loose = _drop_loose(connection, _forget(connection, keys))
-            for namespace in sorted(namespaces):
+            old = _found(connection, keys)
+            loose = _replace(connection, old, (), [], self.limit_bytes)
+            for namespace in sorted({row.namespace for row in old.values()}):
                 narrow_view(connection, namespace)
         return loose
+
+    def held(self) -> tuple[int, int]:
+        """How many entries there are, and the bytes of their manifests and pieces, each once."""
+        with self.reading() as connection:
+            return held(connection)
 
     def take(self, uses: Sequence[Use], journal: str | None = None) -> None:
         """Write `uses` as events; a hit or a wait counts as a use of its entry.
@@ -208,6 +214,52 @@ class Index(IndexFile):
         return query.run(self, sql, params, deadline_seconds=deadline_seconds, max_rows=max_rows)
 
 
+def _found(connection: sa.Connection, keys: Collection[str]) -> dict[str, Any]:
+    """The rows of those of `keys` that have one, as far as their next generation asks."""
+    entry = schema.entry
+    asked = entry.c["key", "namespace", "uses", "last_used_at", "created_at", "warmth"]
+    found = sa.select(*asked, entry.c.manifest_bytes)
+    return {row.key: row for row in where_in(connection, found, entry.c.key, keys)}
+
+
+def _keep_uses(row: dict[str, Any], old: Any | None) -> None:
+    """Let `row` have the uses of the generation before it; that it was made counts as one."""
+    now = time.time()
+    made = not_ahead(_seconds(row["created_at"]), now)
+    row["touched_at"], row["warmth"] = time_of(made), warmed(None, made)
+    if old is None:
+        return
+    row["uses"], row["last_used_at"] = old.uses, old.last_used_at
+    if old.last_used_at is not None:
+        row["touched_at"] = time_of(max(made, not_ahead(_seconds(old.last_used_at), now)))
+    is_known = old.created_at == row["created_at"]  # the same one, written again
+    row["warmth"] = old.warmth if is_known else warmed(old.warmth, made)
+
+
+def _replace(
+    connection: sa.Connection,
+    old: dict[str, Any],
+    entries: Collection[EntryRows],
+    new: list[dict[str, Any]],
+    limit_bytes: int | None,
+) -> list[tuple[str, Piece]]:
+    """Delete the rows of `old`, write those of `entries`, keep the sums; the pieces now loose."""
+    link = schema.entry_shard
+    parted = {r.shard for r in where_in(connection, sa.select(link.c.shard), link.c.entry, old)}
+    pieces = parted.union(p.digest for rows in entries for _, p in rows.manifest.pieces)
+    alone = sole_holders(connection, pieces)
+    for some in slices(old):  # their parts go by ON DELETE CASCADE
+        connection.execute(sa.delete(schema.entry).where(schema.entry.c.key.in_(some)))
+    _insert(connection, schema.entry, new)
+    size_bytes = sum(rows.manifest_bytes for rows in entries) + _insert_parts(connection, entries)
+    loose = _drop_loose(connection, parted)
+    weigh(connection, alone.union(sole_holders(connection, pieces), (row["key"] for row in new)))
+    size_bytes -= sum(row.manifest_bytes for row in old.values())
+    size_bytes -= sum(piece.size_bytes for _, piece in loose)
+    add_up(connection, len(new) - len(old), size_bytes, limit_bytes)
+    return loose
+
+
 def _entry_row(rows: EntryRows) -> dict[str, Any]:
     manifest = rows.manifest
     try:
@@ -232,14 +284,17 @@ def _entry_row(rows: EntryRows) -> dict[str, Any]:
         "pinned": _plain(rows.pinned),
         "host": _plain(manifest.host),
         "tools": json.dumps(manifest.tools, sort_keys=True),
+        "manifest_bytes": rows.manifest_bytes,
+        "alone_bytes": rows.manifest_bytes,  # weighed when its parts are there too
+        "worth": 0.0,
     }
 
 
-def _insert_parts(connection: sa.Connection, entries: Iterable[EntryRows]) -> None:
-    """The rows beside the entry's own: pieces and links to them, sources, columns."""
+def _insert_parts(connection: sa.Connection, entries: Iterable[EntryRows]) -> int:
+    """The rows beside the entry's own: pieces, links, sources, columns; the bytes of new pieces."""
     pieces: dict[str, dict[str, Any]] = {}
     links, sources, columns = [], [], []
-    for manifest, its_columns, _ in entries:
+    for manifest, its_columns, *_ in entries:
         its_pieces = {piece.digest: _shard_row(kind, piece) for kind, piece in manifest.pieces}
         pieces |= its_pieces
         links += [{"entry": manifest.key, "shard": digest} for digest in its_pieces]
@@ -257,11 +312,13 @@ def _insert_parts(connection: sa.Connection, entries: Iterable[EntryRows]) -> No
             for place, column in enumerate(its_columns)
         ]
     digest = schema.shard.c.digest
-    there = {row.digest for row in _where_in(connection, sa.select(digest), digest, pieces)}
-    _insert(connection, schema.shard, [row for d, row in pieces.items() if d not in there])
+    there = {row.digest for row in where_in(connection, sa.select(digest), digest, pieces)}
+    fresh = [row for d, row in pieces.items() if d not in there]
+    _insert(connection, schema.shard, fresh)
     _insert(connection, schema.entry_shard, links)
     _insert(connection, schema.source, sources)
     _insert(connection, schema.column, columns)
+    return sum(row["bytes"] for row in fresh)
 
 
 def _shard_row(kind: str, piece: Piece) -> dict[str, Any]:
@@ -288,16 +345,6 @@ def _source_rows(manifest: Manifest) -> list[dict[str, Any]]:
     ]
 
 
-def _forget(connection: sa.Connection, keys: Collection[str]) -> set[str]:
-    """Delete `keys`, and by ON DELETE CASCADE their parts; the digests they referred to."""
-    entry, link = schema.entry, schema.entry_shard
-    found = _where_in(connection, sa.select(link.c.shard), link.c.entry, keys)
-    parted = {row.shard for row in found}
-    for some in _slices(keys):
-        connection.execute(sa.delete(entry).where(entry.c.key.in_(some)))
-    return parted
-
-
 def _drop_loose(connection: sa.Connection, digests: Collection[str]) -> list[tuple[str, Piece]]:
     """Delete those of `digests` that no entry refers to; what they were."""
     shard, link = schema.shard, schema.entry_shard
@@ -306,9 +353,9 @@ def _drop_loose(connection: sa.Connection, digests: Collection[str]) -> list[tup
     )
     loose = [
         (row.kind, Piece(row.digest, row.bytes))
-        for row in _where_in(connection, unheld, shard.c.digest, digests)
+        for row in where_in(connection, unheld, shard.c.digest, digests)
     ]
-    for some in _slices([piece.digest for _, piece in loose]):
+    for some in slices([piece.digest for _, piece in loose]):
         connection.execute(sa.delete(shard).where(shard.c.digest.in_(some)))
     return loose
 
@@ -316,22 +363,6 @@ def _drop_loose(connection: sa.Connection, digests: Collection[str]) -> list[tup
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     if rows:
         connection.execute(sa.insert(table), rows)
-
-
-def _where_in(
-    connection: sa.Connection,
-    statement: sa.Select[Any],
-    column: sa.Column[Any],
-    values: Collection[str],
-) -> Iterator[Any]:
-    for some in _slices(values):
-        yield from connection.execute(statement.where(column.in_(some)))
-
-
-def _slices(values: Collection[str]) -> Iterator[list[str]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _SLICE):
-        yield ordered[start : start + _SLICE]
 
 
 def _seconds(at: dt.datetime) -> float:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+import functools
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from tensorcache import schema
+from tensorcache.index.sums import weigh, where_in
 from tensorcache.manifest import AHEAD_SECONDS
+from tensorcache.worth import warmed
 
 USED = frozenset({"hit", "wait"})  # kinds of event that count as a use of their entry
 MOST_EVENTS = 100_000  # the newest stay: by their order, for a clock may jump
-_COLUMNS = ("at", "kind", "key", "seconds", "bytes", "journal")
+MOST_TAKEN = 10_000  # journals: an old one is offered again only by who died with it
+_COLUMNS = ("at", "kind", "key", "seconds", "bytes")
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999
 
 
@@ -29,44 +33,75 @@ class Use(NamedTuple):
 
 
 def take(connection: sa.Connection, uses: Sequence[Use], journal: str | None) -> None:
-    """Write `uses`, unless those of that journal are there already; count those of entries."""
-    event = schema.event
-    taken = sa.select(event.c.id).where(event.c.journal == journal).limit(1)
-    if journal is not None and connection.execute(taken).first():
+    """Write `uses`, unless those of that journal were taken already; count those of entries."""
+    if journal is not None and not _is_new(connection, journal):
         return
-    made = [dict(zip(_COLUMNS, (time_of(use.at), *use[1:], journal), strict=True)) for use in uses]
+    event = schema.event
+    made = [dict(zip(_COLUMNS, (time_of(use.at), *use[1:]), strict=True)) for use in uses]
     connection.execute(sa.insert(event), made)
     newest = sa.select(sa.func.max(event.c.id)).scalar_subquery()
     connection.execute(sa.delete(event).where(event.c.id <= newest - MOST_EVENTS))
     _count(connection, [use for use in uses if use.kind in USED])
 
 
+def _is_new(connection: sa.Connection, journal: str) -> bool:
+    """Whether that journal was not taken yet, which is remembered; of the newest ones."""
+    taken = schema.taken
+    order: sa.ColumnElement[int] = sa.literal_column("rowid", sa.Integer)
+    if connection.execute(sa.select(taken.c.journal).where(taken.c.journal == journal)).first():
+        return False
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    connection.execute(sa.insert(taken).values(journal=journal, at=now))
+    newest = sa.select(sa.func.max(order)).select_from(taken).scalar_subquery()
+    connection.execute(sa.delete(taken).where(order <= newest - MOST_TAKEN))
+    return True
+
+
 def _count(connection: sa.Connection, uses: Sequence[Use]) -> None:
-    if not uses:
-        return
     entry = schema.entry
-    more = Counter(use.key for use in uses)
-    last = {use.key: use.at for use in uses}  # by their order: a clock may have jumped back
-    newest, ahead = (sa.bindparam(name, type_=sa.DateTime) for name in ("last", "ahead"))
+    used: dict[str, list[float]] = {}
+    for use in uses:
+        used.setdefault(use.key, []).append(use.at)
+    known = list(where_in(connection, sa.select(*entry.c["key", "warmth"]), entry.c.key, used))
+    now = time.time()
+    counted = []
+    for key, warmth in known:
+        newest = used[key][-1]  # by their order: a clock may have jumped back
+        times = (not_ahead(at, now) for at in used[key])
+        counted.append(
+            {
+                "used": key,
+                "more": len(used[key]),
+                "is_warm": functools.reduce(warmed, times, warmth),
+                "last": time_of(newest),
+                "ahead": time_of(newest + AHEAD_SECONDS),
+                "touched": time_of(not_ahead(newest, now)),
+            }
+        )
+    if not counted:
+        return
+    names = ("last", "ahead", "touched")
+    last, ahead, touched = (sa.bindparam(name, type_=sa.DateTime) for name in names)
     # A later use stays, of a journal that was taken in first; not one that is to come.
-    is_later = entry.c.last_used_at.between(newest, ahead)
+    is_later = entry.c.last_used_at.between(last, ahead)
+    was_touched_later = entry.c.touched_at.between(touched, ahead)
     connection.execute(
         sa.update(entry)
         .where(entry.c.key == sa.bindparam("used"))
         .values(
             uses=entry.c.uses + sa.bindparam("more"),
-            last_used_at=sa.case((is_later, entry.c.last_used_at), else_=newest),
+            last_used_at=sa.case((is_later, entry.c.last_used_at), else_=last),
+            touched_at=sa.case((was_touched_later, entry.c.touched_at), else_=touched),
+            warmth=sa.bindparam("is_warm"),
         ),
-        [
-            {
-                "used": key,
-                "more": more[key],
-                "last": time_of(at),
-                "ahead": time_of(at + AHEAD_SECONDS),
-            }
-            for key, at in last.items()
-        ],
+        counted,
     )
+    weigh(connection, used)
+
+
+def not_ahead(at: float, now: float) -> float:
+    """`at`, or `now` where it is so far ahead that a clock was wrong: not kept for ever by it."""
+    return at if at <= now + AHEAD_SECONDS else now
 
 
 def time_of(at: float) -> dt.datetime:

@@ -8,12 +8,13 @@ makes and mends the index, `removal` takes entries away, `pieces` what nobody re
 """
 
 from tensorcache.rows.anew import bring_up, holdings, mended, reconcile, reindex
-from tensorcache.rows.follow import follow, rows_of, structure_of
+from tensorcache.rows.follow import catalogue, follow, rows_of, structure_of
 from tensorcache.rows.pieces import drop_pieces
 from tensorcache.rows.removal import pin, remove
 
 __all__ = [
     "bring_up",
+    "catalogue",
     "drop_pieces",
     "follow",
     "holdings",

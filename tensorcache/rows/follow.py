@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from tensorcache import disk
 from tensorcache.errors import CacheTooNew, EntryCorrupt
 from tensorcache.index import EntryRows, Index
-from tensorcache.manifest import Manifest, Piece, columns_of
+from tensorcache.manifest import ColumnRow, Manifest, Piece, columns_of
 from tensorcache.rows.pieces import MOST_COMPARED, drop_pieces
 
 _SLICE = 256  # entries whose rows go into one transaction
@@ -52,9 +53,10 @@ def told(root: disk.Root, keys: Iterable[str]) -> Iterator[Told]:
     for start in range(0, len(ordered), _SLICE):
         told = Told([], [], [])
         for key in ordered[start : start + _SLICE]:
-            manifest = None
+            rows = None
             try:
                 manifest = disk.read_manifest(root, key)
+                rows = manifest and rows_of(root, manifest, pins.get(key))
             except CacheTooNew:
                 continue  # only a newer version can tell its rows: its note stays
             except EntryCorrupt as error:
@@ -66,21 +68,31 @@ def told(root: disk.Root, keys: Iterable[str]) -> Iterator[Told]:
                 disk.leave_note_if_space(root, key)
                 continue
             told.settled.append(key)
-            if manifest is None:
+            if rows is None:
                 told.gone.append(key)
             else:
-                told.rows.append(rows_of(root, manifest, pins.get(key)))
+                told.rows.append(rows)
         yield told
 
 
 def rows_of(root: disk.Root, manifest: Manifest, pinned: str | None) -> EntryRows:
-    """What the index is told of an entry."""
-    columns = []
+    """What the index is told of an entry.
+
+    Raises:
+        OSError: nobody can tell how large its manifest is.
+    """
+    manifest_bytes = os.lstat(disk.manifest_path(root, manifest.key)).st_size
+    return EntryRows(manifest, catalogue(root, manifest), pinned, manifest_bytes)
+
+
+def catalogue(root: disk.Root, manifest: Manifest) -> tuple[ColumnRow, ...]:
+    """The columns of an entry, as far as its documents can be read."""
+    columns: list[ColumnRow] = []
     for name in manifest.sections:
         # A document that is missing or broken makes the entry a miss; its other rows stand.
         with contextlib.suppress(OSError):
             columns += columns_of(name, structure_of(root, manifest, name))
-    return EntryRows(manifest, tuple(columns), pinned)
+    return tuple(columns)
 
 
 def structure_of(root: disk.Root, manifest: Manifest, section: str) -> bytes:

@@ -1,0 +1,127 @@
+"""Sums kept beside the rows: the bytes that go with each entry alone, its worth, and all bytes.
+
+Rules of this room: a change costs what it touches, never what is held: of a piece that a million
+entries share, two holders at most are looked at. `faults` alone adds everything up.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from tensorcache import schema
+from tensorcache.worth import worth
+
+KEPT = dt.timedelta(days=2 * 365)  # how long sums by the hour stay
+_SLICE = 500  # names in one IN (…): far below what any SQLite or PostgreSQL takes
+
+
+def sole_holders(connection: sa.Connection, digests: Collection[str]) -> set[str]:
+    """The keys that hold one of these pieces alone."""
+    link, shard = schema.entry_shard, schema.shard
+    holders = sa.select(link.c.entry).where(link.c.shard == shard.c.digest).limit(1)
+    asked = sa.select(
+        holders.scalar_subquery().label("first"), holders.offset(1).scalar_subquery().label("other")
+    )
+    found = where_in(connection, asked.select_from(shard), shard.c.digest, digests)
+    return {row.first for row in found if row.first is not None and row.other is None}
+
+
+def weigh(connection: sa.Connection, keys: Collection[str]) -> None:
+    """Write what goes with each of `keys` alone, and what it is worth, as its rows are by now."""
+    entry = schema.entry
+    asked = sa.select(*entry.c["key", "build_seconds", "warmth"], _alone().label("alone"))
+    weighed = [
+        {"of": row.key, "alone": row.alone, "is_worth": worth(row[1], row.warmth, row.alone)}
+        for row in where_in(connection, asked, entry.c.key, keys)
+    ]
+    if weighed:
+        connection.execute(
+            sa.update(entry)
+            .where(entry.c.key == sa.bindparam("of"))
+            .values(alone_bytes=sa.bindparam("alone"), worth=sa.bindparam("is_worth")),
+            weighed,
+        )
+
+
+def _alone() -> sa.ColumnElement[int]:
+    """The bytes of an entry's manifest and of the pieces that nobody else holds."""
+    entry, shard, link = schema.entry, schema.shard, schema.entry_shard
+    other = link.alias()
+    is_shared = sa.exists().where(other.c.shard == link.c.shard, other.c.entry != link.c.entry)
+    held = (
+        sa.select(sa.func.coalesce(sa.func.sum(shard.c.bytes), 0))
+        .join_from(link, shard)
+        .where(link.c.entry == entry.c.key, ~is_shared)
+        .correlate(entry)
+    )
+    return entry.c.manifest_bytes + held.scalar_subquery()
+
+
+def add_up(
+    connection: sa.Connection, entries: int, size_bytes: int, limit_bytes: int | None
+) -> None:
+    """Count so many `entries` and bytes more; this hour remembers what is held, and the limit."""
+    total, size = schema.total, schema.size
+    one = sqlite.insert(total).values(id=1, entries=entries, bytes=size_bytes)
+    more = {name: total.c[name] + one.excluded[name] for name in ("entries", "bytes")}
+    connection.execute(one.on_conflict_do_update(["id"], set_=more))
+    hour = dt.datetime.now(dt.UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0)
+    held = sa.select(total.c.bytes).scalar_subquery()
+    now = sqlite.insert(size).values(hour=hour, bytes=held, limit_bytes=limit_bytes)
+    told = {name: now.excluded[name] for name in ("bytes", "limit_bytes")}
+    connection.execute(now.on_conflict_do_update(["hour"], set_=told))
+    connection.execute(sa.delete(size).where(size.c.hour < hour - KEPT))
+
+
+def held(connection: sa.Connection) -> tuple[int, int]:
+    """How many entries there are, and the bytes of their manifests and pieces, each once."""
+    total = schema.total
+    row = connection.execute(sa.select(*total.c["entries", "bytes"])).first()
+    return (row.entries, row.bytes) if row else (0, 0)
+
+
+def faults(connection: sa.Connection) -> Iterator[str]:
+    """Where the sums are not what the rows add up to, a line each."""
+    entry, shard, link = schema.entry, schema.shard, schema.entry_shard
+    manifests = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(entry.c.manifest_bytes), 0))
+    entries, size_bytes = connection.execute(manifests.select_from(entry)).one()
+    size_bytes += connection.execute(sa.select(sa.func.sum(shard.c.bytes))).scalar() or 0
+    if held(connection) != (entries, size_bytes):
+        yield f"index: it counts {held(connection)} entries and bytes, not {(entries, size_bytes)}"
+    holder = sa.func.min(link.c.entry).label("entry")
+    held_once = sa.select(link.c.shard, holder).group_by(link.c.shard)
+    sole = held_once.having(sa.func.count() == 1).subquery()
+    alone = sa.select(sole.c.entry, sa.func.sum(shard.c.bytes).label("bytes"))
+    alone = alone.join_from(sole, shard, sole.c.shard == shard.c.digest).group_by(sole.c.entry)
+    its = alone.subquery()
+    wanted = entry.c.manifest_bytes + sa.func.coalesce(its.c.bytes, 0)
+    wide = entry.c["key", "build_seconds", "warmth", "alone_bytes", "worth"]
+    asked = sa.select(*wide, wanted.label("wanted"))
+    for row in connection.execute(asked.outerjoin_from(entry, its, its.c.entry == entry.c.key)):
+        if row.alone_bytes != row.wanted:
+            yield f"index: entry {row.key[:16]} has {row.wanted} bytes alone, not {row.alone_bytes}"
+        elif abs(row.worth - worth(row.build_seconds, row.warmth, row.wanted)) > 1e-6:
+            yield f"index: entry {row.key[:16]} is not worth {row.worth}"
+
+
+def where_in(
+    connection: sa.Connection,
+    statement: sa.Select[Any],
+    column: sa.Column[Any],
+    values: Collection[str],
+) -> Iterator[Any]:
+    """The rows of `statement` in which `column` is one of `values`, which may be many."""
+    for some in slices(values):
+        yield from connection.execute(statement.where(column.in_(some)))
+
+
+def slices(values: Collection[str]) -> Iterator[list[str]]:
+    """The values in order, no more at once than one IN (…) takes."""
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _SLICE):
+        yield ordered[start : start + _SLICE]
