@@ -1,7 +1,7 @@
 """Very many entries, as publications leave them; and what one fresh process does with them.
 
     python benchmarks/entries.py make ROOT COUNT      # a root of so many entries
-    python benchmarks/entries.py orphans ROOT COUNT   # so many files more that no entry refers to
+    python benchmarks/entries.py orphans ROOT COUNT   # so many more files that no entry refers to
     python benchmarks/entries.py get ROOT NUMBER key|digits
     python benchmarks/entries.py view ROOT ROUNDS
     python benchmarks/entries.py puts ROOT ROUNDS
@@ -40,6 +40,7 @@ SEEDS = 10_007  # about a hundred entries of a million share one
 SLICE = 2_000  # entries that are written, and whose rows are added, at a time
 AHEAD = 4  # slices that may wait for their rows
 CACHE_KIB = 1 << 20  # of SQLite's pages: rows in the order of time have keys in none
+STATEMENT = "SELECT|WITH|UPDATE|DELETE|INSERT"
 VIEW = f'SELECT * FROM "{NAMESPACES[0]}" WHERE seed = ?'
 
 
@@ -232,11 +233,12 @@ def _put(path, data):
 
 
 def orphans(root, count):
-    """Add small files that no entry refers to, 8 bytes each."""
+    """Add small files that no entry refers to, 8 bytes each, to a root that may be yet to begin."""
     from blake3 import blake3
 
     from tensorcache import disk
 
+    tensorcache.open(root)
     os.umask(0o022)
     for folder in range(256):
         os.makedirs(f"{root}/shards/{folder:02x}", exist_ok=True)
@@ -304,13 +306,7 @@ def _new():
 
 def plans(root, number):
     """By what is done: every statement that SQLite was given for it, and how it plans that."""
-    heard, number = [], int(number)
-
-    def listen(event, words):
-        if event == "sqlite3.connect/handle":
-            words[0].set_trace_callback(heard.append)
-
-    sys.addaudithook(listen)
+    heard, number = _heard(), int(number)
     cache = tensorcache.open(root, max_size=None)
     done = {
         "a hit": lambda: cache[cache.key(**asked_of(number))],
@@ -331,6 +327,20 @@ def plans(root, number):
     return found
 
 
+def _heard():
+    """What SQLite is given from now on, whoever asks: by then a statement has its values."""
+    from tensorcache.index.connection import Connection
+
+    heard, begin = [], Connection.__init__
+
+    def begun(connection, *args, **options):
+        begin(connection, *args, **options)
+        connection.set_trace_callback(heard.append)
+
+    Connection.__init__ = begun
+    return heard
+
+
 def _listed(root):
     from tensorcache.cli import app
 
@@ -339,12 +349,16 @@ def _listed(root):
 
 
 def _planned(root, heard):
-    """Each statement once, and SQLite's plan of it; those that have none are left out."""
+    """Each statement once, and SQLite's plan of it.
+
+    Those that plan nothing are left out, and those about the schema, which is small and read first.
+    """
     planned = {}
     with contextlib.closing(_index(root)) as index:
         for sql in heard:
             shape = _shape(sql)
-            if shape not in planned and re.match("SELECT|WITH|UPDATE|DELETE|INSERT", shape):
+            is_ours = not re.search(r"\b(?:sqlite_master|alembic_version)\b", shape)
+            if is_ours and shape not in planned and re.match(STATEMENT, shape):
                 plan = index.execute(f"EXPLAIN QUERY PLAN {sql}")
                 planned[shape] = [detail for *_, detail in plan]
     return [{"sql": sql, "plan": plan} for sql, plan in planned.items() if plan]
@@ -363,16 +377,13 @@ def faults(root, *deep):
     """
     if deep:
         return tensorcache.open(root).verify(deep=True)
-    files = sum(len(names) for _, _, names in os.walk(f"{root}/entries"))
+    rows = "SELECT count(*), sum(manifest_bytes) + (SELECT sum(bytes) FROM shard) FROM entry"
     with contextlib.closing(_index(root)) as index:
-        (held,) = index.execute("SELECT sum(bytes) FROM shard").fetchone()
-        entries, manifests = index.execute(
-            "SELECT count(*), sum(manifest_bytes) FROM entry"
-        ).fetchone()
-    sums = _total(root)
-    said = {"files": files, "rows": entries, "bytes": held + manifests}
-    told = {"files": sums[0], "rows": sums[0], "bytes": sums[1]}
-    return [] if said == told else [f"{said} are there, _total tells {told}"]
+        there = index.execute(rows).fetchone()
+    files = sum(len(names) for _, _, names in os.walk(f"{root}/entries"))
+    told = _total(root)
+    is_right = told == there and told[0] == files
+    return [] if is_right else [f"{files} files, {there} of rows, {told} of their sums"]
 
 
 STEPS = {

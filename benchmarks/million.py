@@ -81,15 +81,15 @@ def lacking(scratch, asked):
 
 def described(scratch, asked):
     """Machine, versions, commit, and how many of what."""
+    import sqlite3  # its version alone
+
     import machine  # as above
 
     said = machine.described(scratch, quick=False)
-    versions = {name: said["versions"][name] for name in ("Python", *PACKAGES)}
-    import sqlite3  # its version alone
-
-    versions["SQLite"] = sqlite3.sqlite_version
     known = {name: said[name] for name in "day commit cpu memory_bytes system load".split()}
-    counts = {"entries": asked.entries, "few": asked.few, "orphans": asked.orphans}
+    python = {"Python": said["versions"]["Python"], "SQLite": sqlite3.sqlite_version}
+    counts = {name: getattr(asked, name) for name in ("entries", "few", "orphans")}
+    versions = python | machine.versions(PACKAGES)
     return {"command": "make million", "versions": versions} | known | counts
 
 
@@ -177,7 +177,7 @@ class Million:
                 place = random.Random(turn).randrange(count // 2, count)
                 said = self.step("get", root, place if what == "there" else -place - 1, by)
                 if said["there"] != (what == "there"):
-                    raise Failed(f"entry {place} of {count} is {said['there'] and 'not '}absent")
+                    raise Failed(f"entry {place} of {count}, {what}: found: {said['there']}")
                 seconds[size].append(said["seconds"])
         self.say(f"get: {what}, by {by}")
         return seconds
@@ -206,8 +206,6 @@ class Million:
 
     def puts(self):
         found = self.step("puts", self.many, 2 * self.asked.rounds)
-        if not all(found["went"]):
-            raise Failed(f"publications at the limit let {found['went']} entries go")
         self.sound(self.many)
         return found
 
@@ -215,7 +213,6 @@ class Million:
         """Seconds of a `tensorcache vacuum` that removes them all."""
         root = self.scratch / "orphans"
         shutil.rmtree(root, ignore_errors=True)
-        self.step("make", root, 3)
         before = self.step("orphans", root, self.asked.orphans)
         took = self.command("vacuum", "--yes", root=root)
         after = self.step("orphans", root, 0)
