@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tensorcache.disk.place import Root, manifest_path
+from tensorcache.disk.place import Root
 from tensorcache.errors import EntryMissing
 
 MIN_PREFIX = 6
@@ -21,8 +21,8 @@ def find(root: Root, prefix: str) -> str:
     if len(prefix) < 64:
         keys = [key for key in keys_in(root, prefix[:2]) if key.startswith(prefix)]
     else:  # which needs no list of a folder that may have thousands
-        there = not _is_link(root, prefix[:2]) and os.path.lexists(manifest_path(root, prefix))
-        keys = [prefix] if there else []
+        path = root.join("entries", prefix[:2], f"{prefix}.msgpack")
+        keys = [prefix] if os.path.lexists(path) and not _is_link(root, prefix[:2]) else []
     if not keys:
         raise EntryMissing(f"no entry {prefix!r:.80} in {root.path}: `tensorcache ls` lists them")
     if len(keys) > 1:
