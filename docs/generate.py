@@ -46,6 +46,11 @@ TABLES = {
             "pinned": "The note of its pin (it may be empty), or NULL: not pinned.",
             "host": "The machine that built it.",
             "tools": "The versions that built it, as JSON: Python, numpy, torch.",
+            "manifest_bytes": "The size of its manifest.",
+            "alone_bytes": "What its removal frees: its manifest, and what no other refers to.",
+            "touched_at": "When it was used last or made, whichever is later.",
+            "warmth": "Log2 of its recent uses, each worth half as much for every 7 days of its age.",
+            "worth": "Log2 of build seconds times uses over `alone_bytes`; the lowest goes first.",
         },
     ),
     "source": (
@@ -95,8 +100,46 @@ TABLES = {
             "key": "The key that it was about.",
             "seconds": "How long it took.",
             "bytes": "How much it was about.",
-            "journal": "The journal that it was taken from, so that it is taken once.",
+            "namespace": "The namespace of that entry, or NULL where nobody knew it.",
+            "build_seconds": "For a hit or a wait: how long the build of that entry took.",
         },
+    ),
+    "_total": (
+        "One row: what is held now, kept with every change so that nobody has to add it up.",
+        {
+            "id": "Always 1.",
+            "entries": "How many entries there are.",
+            "bytes": "The bytes of their manifests, and of every file that they refer to once.",
+        },
+    ),
+    "_hour": (
+        "Events added up by the hour, for two years: the newest events alone are kept singly.",
+        {
+            "hour": "When that hour began.",
+            "namespace": "Of which entries, or an empty text where nobody knew.",
+            "hits": "How many hits.",
+            "misses": "How many misses.",
+            "builds": "How many builds.",
+            "waits": "How many waits for the build of another process.",
+            "evictions": "How many entries were removed to make room.",
+            "hit_seconds": "How long the hits took.",
+            "wait_seconds": "How long the waits took.",
+            "build_seconds": "How long the builds took.",
+            "saved_seconds": "For each hit and wait, what the build took beyond it.",
+            "evicted_bytes": "What the evictions freed.",
+        },
+    ),
+    "_size": (
+        "What was held after the last change of each hour, for two years.",
+        {
+            "hour": "When that hour began.",
+            "bytes": "The bytes held.",
+            "limit_bytes": "The limit then, or NULL: none.",
+        },
+    ),
+    "_taken": (
+        "The journals of uses that were counted, the newest 10,000, so that none counts twice.",
+        {"journal": "Which.", "at": "When."},
     ),
 }
 

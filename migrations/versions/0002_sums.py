@@ -18,7 +18,6 @@ branch_labels = None
 depends_on = None
 
 _SLICE = 5_000
-_SECONDS = "coalesce((julianday({}) - 2440587.5) * 86400, 0.0)"
 _HOUR = "substr(at, 1, 13) || ':00:00.000000'"
 
 
@@ -104,7 +103,7 @@ def _fill_entries() -> None:
     now = time.time()
     warmth: dict[str, float] = {}
     seen: Counter[str] = Counter()
-    used = f"SELECT key, {_SECONDS.format('at')} FROM event WHERE kind IN ('hit', 'wait')"  # noqa: S608 - no input
+    used = "SELECT key, CAST(at AS TEXT) FROM event WHERE kind IN ('hit', 'wait')"
     for key, at in connection.exec_driver_sql(used):
         warmth[key] = warmed(warmth.get(key), _counted(at, now))
         seen[key] += 1
@@ -117,7 +116,7 @@ def _fill_entries() -> None:
             old = max(0, uses - seen[key])
             warm = warmed(warmth.get(key), _counted(created, now), 1 + old)
             alone = manifest_bytes + pieces_bytes
-            touched = max(_counted(created, now), _counted(last, now) if last else 0.0)
+            touched = max(_counted(at, now) for at in (created, last) if at)
             at = dt.datetime.fromtimestamp(touched, dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
             filled.append((manifest_bytes, alone, at, warm, worth(build_seconds, warm, alone), key))
         connection.exec_driver_sql(
@@ -127,17 +126,17 @@ def _fill_entries() -> None:
         )
 
 
-def _counted(at: float, now: float) -> float:
-    # A clock that was ahead shall not keep an entry for ever.
-    return max(0.0, at) if at <= now + 86_400 else now
+def _counted(at: str, now: float) -> float:
+    """That time in seconds since 1970; now, where a clock that was ahead would keep it for ever."""
+    seconds = dt.datetime.fromisoformat(at).replace(tzinfo=dt.UTC).timestamp()
+    return max(0.0, seconds) if seconds <= now + 86_400 else now
 
 
 def _slices(connection: sa.Connection) -> Iterator[list[Any]]:
     """The entries; their last column is the bytes of the pieces that nobody else holds."""
-    created, last = _SECONDS.format("created_at"), _SECONDS.format("last_used_at")
     asked = (
-        f"SELECT key, {created}, {last}, CAST(uses AS INTEGER), CAST(build_seconds AS REAL), "  # noqa: S608 - no input
-        "coalesce(("
+        "SELECT key, CAST(created_at AS TEXT), CAST(last_used_at AS TEXT), "
+        "CAST(uses AS INTEGER), CAST(build_seconds AS REAL), coalesce(("
         "SELECT sum(bytes) FROM entry_shard AS link JOIN shard ON digest = link.shard "
         "WHERE link.entry = key AND NOT EXISTS (SELECT 1 FROM entry_shard AS other "
         "WHERE other.shard = link.shard AND other.entry <> link.entry)), 0) "

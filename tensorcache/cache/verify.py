@@ -194,11 +194,14 @@ def _apart(root: disk.Root, index: Index, keys: Collection[str]) -> dict[str, Fa
     told = {key: _told(root, key) for key in keys}
     generations, pins = index.generations(), disk.read_pins(root)
     holdings = {holding.key: holding for holding in index.holdings().entries}
+    sizes = index.manifest_sizes()
     behind = set(disk.notes(root))
     faults = {}
     for key in sorted((told.keys() | generations.keys()) - behind):
         manifest = told[key] if key in told else _told(root, key)
         wrong = _wrong(manifest, generations.get(key), holdings.get(key), pinned=key in pins)
+        if manifest and not wrong and sizes.get(key, size := _size(root, key)) != size:
+            wrong = "has rows that tell another size"
         if wrong:
             faults[key] = Fault("rows", f"index: entry {key[:16]} {wrong}", key)
     return faults
@@ -211,6 +214,13 @@ def _told(root: disk.Root, key: str) -> Manifest | str | None:
     except (TensorCacheError, OSError):
         return ""
     return None if manifest is None else manifest._replace(sections={}, identity="", sources=())
+
+
+def _size(root: disk.Root, key: str) -> int | None:
+    try:
+        return os.stat(disk.manifest_path(root, key)).st_size
+    except OSError:
+        return None  # it went between two looks
 
 
 def _wrong(

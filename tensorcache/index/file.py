@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import sqlite3
@@ -30,6 +31,7 @@ from tensorcache.errors import (
     ReadOnlyCache,
     TensorCacheError,
 )
+from tensorcache.index import sums
 from tensorcache.index.connection import Connection
 from tensorcache.index.view import SCHEMA, replace_view, views_wanted
 
@@ -113,19 +115,20 @@ class IndexFile:
         # Foreign keys stay unenforced here: Alembic's batch mode drops a table to change it, and
         # that would take the rows of its children along.
         engine = _engine(lambda: self._connect("rwc", *_WRITING))
-        with self.translated(), engine.begin() as connection:
+        with self.translated(upgrading=True), engine.begin() as connection:
             if revision is None and connection.exec_driver_sql(SCHEMA).first():
                 raise IndexCorrupt(f"index {self._path!r} holds other tables: {_ROTTEN[1]}")
             _upgrade(connection)
         return revision is None
 
     def check(self) -> list[str]:
-        """What is wrong with the file or its schema, a line each; content is not compared.
+        """What is wrong with the file, its schema and its sums, a line each; no manifest is read.
 
         Raises:
             LeaseTimeout, ReadOnlyCache, TensorCacheError: it cannot be read, which tells nothing.
         """
         try:
+            revision = self.revision()
             with self.reading() as connection:
                 problems = [
                     f"index: {row[0]}"
@@ -140,7 +143,8 @@ class IndexFile:
                 ]
                 found = {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
                 wanted = dict(views_wanted(connection))
-            revision = self.revision()
+                if revision == schema.HEAD:
+                    problems += itertools.islice(sums.faults(connection), 100)
             if revision is None and "alembic_version" in found:
                 problems.append("index: it tells no revision")
             if revision != schema.HEAD:  # empty, or the business of prepare
@@ -211,17 +215,20 @@ class IndexFile:
         return _empty()
 
     @contextlib.contextmanager
-    def translated(self) -> Iterator[None]:
+    def translated(self, *, upgrading: bool = False) -> Iterator[None]:
         """Raise what SQLite and SQLAlchemy raise as errors of this library."""
         try:
             yield
         except TensorCacheError:
             raise
         except (sqlite3.Error, sa.exc.SQLAlchemyError, ValueError) as error:
-            raise self.translate(error) from error
+            raise self.translate(error, upgrading=upgrading) from error
 
-    def translate(self, error: Exception) -> TensorCacheError:
-        """The error of this library that says what `error` says."""
+    def translate(self, error: Exception, *, upgrading: bool = False) -> TensorCacheError:
+        """The error of this library that says what `error` says.
+
+        That an older index lacks what it is asked for is no rot, but where it is `upgrading`.
+        """
         cause = (error.orig if isinstance(error, sa.exc.DBAPIError) else None) or error
         # What has no code was found while decoding: a text that is no date, or no UTF-8.
         code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -230,17 +237,20 @@ class IndexFile:
         if code == sqlite3.SQLITE_CANTOPEN and _lacks_inodes(self._path):
             code = sqlite3.SQLITE_FULL
         kind, remedy = _FAILURES.get(code, (TensorCacheError, "this is a bug: please report it"))
-        if code == sqlite3.SQLITE_ERROR and self._is_newer():
+        revision = self._revision_if_any() if code == sqlite3.SQLITE_ERROR else ""
+        if revision > schema.HEAD:
             kind, remedy = CacheTooNew, "a newer tensorcache made it: upgrade tensorcache"
+        elif "" < revision < schema.HEAD and not upgrading:
+            kind, remedy = ReadOnlyCache, "it is older: the next write upgrades it"
         return kind(f"index {self._path!r}: {str(cause).lower()}: {remedy}")
 
-    def _is_newer(self) -> bool:
+    def _revision_if_any(self) -> str:
         try:
             with contextlib.closing(self.reader()) as connection:
                 revision = _revision(connection) or ""
-                return revision.isdecimal() and revision > schema.HEAD
         except (sqlite3.Error, TensorCacheError):
-            return False
+            return ""
+        return revision if revision.isdecimal() else ""
 
     def _is_plain(self, ending: str = "") -> bool | None:
         """Whether it (or its journal) is a plain file, None where nothing is.

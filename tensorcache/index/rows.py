@@ -134,6 +134,14 @@ class Index(IndexFile):
             rows = connection.execute(sa.select(*schema.entry.c["key", "digest"]))
             return {row.key: row.digest for row in rows}
 
+    def manifest_sizes(self) -> dict[str, int]:
+        """The bytes of the manifest of every key; nothing where an older index does not tell."""
+        if self.revision() != schema.HEAD:
+            return {}
+        with self.reading() as connection:
+            rows = connection.execute(sa.select(*schema.entry.c["key", "manifest_bytes"]))
+            return {row.key: row.manifest_bytes for row in rows}
+
     def candidates(
         self, namespace: str, before: float | None = None, limit: int = 1_000
     ) -> list[Candidate]:
@@ -217,8 +225,11 @@ class Index(IndexFile):
 def _found(connection: sa.Connection, keys: Collection[str]) -> dict[str, Any]:
     """The rows of those of `keys` that have one, as far as their next generation asks."""
     entry = schema.entry
-    asked = entry.c["key", "namespace", "uses", "last_used_at", "created_at", "warmth"]
-    found = sa.select(*asked, entry.c.manifest_bytes)
+    asked = entry.c["key", "namespace", "uses", "last_used_at", "created_at"]
+    # As numbers: a row may be broken, and a publication stands.
+    warmth = sa.cast(entry.c.warmth, sa.Float).label("warmth")
+    manifest_bytes = sa.cast(entry.c.manifest_bytes, sa.Integer).label("manifest_bytes")
+    found = sa.select(*asked, warmth, manifest_bytes)
     return {row.key: row for row in where_in(connection, found, entry.c.key, keys)}
 
 

@@ -34,9 +34,9 @@ def sole_holders(connection: sa.Connection, digests: Collection[str]) -> set[str
 def weigh(connection: sa.Connection, keys: Collection[str]) -> None:
     """Write what goes with each of `keys` alone, and what it is worth, as its rows are by now."""
     entry = schema.entry
-    asked = sa.select(*entry.c["key", "build_seconds", "warmth"], _alone().label("alone"))
+    asked = sa.select(entry.c.key, *_numbers("build_seconds", "warmth"), _alone().label("alone"))
     weighed = [
-        {"of": row.key, "alone": row.alone, "is_worth": worth(row[1], row.warmth, row.alone)}
+        {"of": row.key, "alone": row.alone, "is_worth": worth(*row[1:])}
         for row in where_in(connection, asked, entry.c.key, keys)
     ]
     if weighed:
@@ -46,6 +46,12 @@ def weigh(connection: sa.Connection, keys: Collection[str]) -> None:
             .values(alone_bytes=sa.bindparam("alone"), worth=sa.bindparam("is_worth")),
             weighed,
         )
+
+
+def _numbers(*names: str) -> Iterator[sa.ColumnElement[float]]:
+    """These columns of an entry as numbers: a row may be broken, and a publication stands."""
+    for name in names:
+        yield sa.cast(schema.entry.c[name], sa.Float).label(name)
 
 
 def _alone() -> sa.ColumnElement[int]:
@@ -100,8 +106,8 @@ def faults(connection: sa.Connection) -> Iterator[str]:
     alone = alone.join_from(sole, shard, sole.c.shard == shard.c.digest).group_by(sole.c.entry)
     its = alone.subquery()
     wanted = entry.c.manifest_bytes + sa.func.coalesce(its.c.bytes, 0)
-    wide = entry.c["key", "build_seconds", "warmth", "alone_bytes", "worth"]
-    asked = sa.select(*wide, wanted.label("wanted"))
+    numbers = _numbers("build_seconds", "warmth", "worth")
+    asked = sa.select(*entry.c["key", "alone_bytes"], *numbers, wanted.label("wanted"))
     for row in connection.execute(asked.outerjoin_from(entry, its, its.c.entry == entry.c.key)):
         if row.alone_bytes != row.wanted:
             yield f"index: entry {row.key[:16]} has {row.wanted} bytes alone, not {row.alone_bytes}"

@@ -62,7 +62,8 @@ def _count(connection: sa.Connection, uses: Sequence[Use]) -> None:
     used: dict[str, list[float]] = {}
     for use in uses:
         used.setdefault(use.key, []).append(use.at)
-    known = list(where_in(connection, sa.select(*entry.c["key", "warmth"]), entry.c.key, used))
+    warm = sa.cast(entry.c.warmth, sa.Float)  # a row may be broken
+    known = list(where_in(connection, sa.select(entry.c.key, warm), entry.c.key, used))
     now = time.time()
     counted = []
     for key, warmth in known:

@@ -82,12 +82,15 @@ def reindex(root: disk.Root, index: Index) -> int:
     """
     try:
         index.refuse_newer()
+        if index.revision() is not None:
+            index.prepare()  # its statistics are taken over as this revision has them
     except (CacheTooNew, LeaseTimeout):
         raise
     except TensorCacheError as error:
-        _log.debug("nothing is taken over from the old index: %s", error)
+        _log.debug("the old index is taken over as far as it can be read: %s", error)
     aside = disk.temporary(root.path)  # left behind, it is a leftover to vacuum
     fresh = Index(aside)
+    fresh.limit_bytes = index.limit_bytes
     try:
         fresh.prepare()
         disk.let_group_write(root, aside)

@@ -50,13 +50,15 @@ def _drop_rows(root: disk.Root, index: Index, keys: list[str]) -> list[tuple[str
     An index that is lost, or was made anew without these entries, knows of no such piece.
     """
     ask_all = functools.partial(unheld, root)
+
+    def do() -> list[tuple[str, Piece]]:
+        if index.revision() is None:
+            return ask_all()
+        index.prepare()  # which a full disk may have kept from it
+        return index.remove(keys)
+
     try:
-        return mended(
-            root,
-            index,
-            lambda: index.remove(keys) if index.revision() else ask_all(),
-            anew=ask_all,
-        )
+        return mended(root, index, do, anew=ask_all)
     except OSError as error:
         if not is_full(error):
             raise
