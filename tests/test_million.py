@@ -107,6 +107,7 @@ def test_a_hit_asks_sqlite_nothing_and_a_publication_reads_no_whole_table(ran, p
         ("SELECT key FROM entry ORDER BY worth LIMIT ?", "SCAN entry USING INDEX _worth", False),
         ("SELECT key FROM entry ORDER BY bytes LIMIT ?", "SCAN entry", True),
         ("SELECT key FROM entry WHERE key = ?", "SEARCH entry USING INDEX _key (key=?)", False),
+        ("SELECT ? FROM entry AS entry_1", "SCAN entry_1", True),
         ("SELECT bytes FROM _total", "SCAN _total", False),
     ],
 )
@@ -120,7 +121,7 @@ def test_a_target_that_is_missed_says_so(page):
 
     assert target.cells({"puts": puts})[1:4] == (
         "≤ 1.2",
-        "2.00 [2.00-2.00] (10.0 and 20.0 ms; 1 entries went each time)",
+        "2.00 [2.00-2.00] (10.0 and 20.0 ms; 1 gone each time)",
         "**missed**",
     )
     assert target.is_met({"puts": puts | {"at": [0.011]}})
