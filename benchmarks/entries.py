@@ -40,6 +40,7 @@ SEEDS = 10_007  # about a hundred entries of a million share one
 SLICE = 2_000  # entries that are written, and whose rows are added, at a time
 AHEAD = 4  # slices that may wait for their rows
 CACHE_KIB = 1 << 20  # of SQLite's pages: rows in the order of time have keys in none
+MOST_PUTS = 1_000  # at the limit, if what they let go does not come back before
 STATEMENT = "SELECT|WITH|UPDATE|DELETE|INSERT"
 VIEW = f'SELECT * FROM "{NAMESPACES[0]}" WHERE seed = ?'
 
@@ -280,22 +281,30 @@ def view(root, rounds):
 
 
 def puts(root, rounds):
-    """Seconds of `put` without a limit, and at one that is just reached, in turn; what went."""
+    """Seconds of `put` without a limit, and at one that is just reached, in turn; what went.
+
+    Who makes room may do so for others: it goes on until no more went than came at the limit, which
+    grows by what came without one.
+    """
     below, payload = tensorcache.open(root, max_size=None), payload_of()
-    numbers = iter(range(_new(), _new() + 10**6))
     found = {"below": [], "at": [], "went": []}
-    for turn in range(-1, int(rounds)):  # once before any counts, for what is imported by then
-        for limit in ("below", "at")[:: 1 if turn % 2 else -1]:
-            key = below.key(**asked_of(next(numbers)))
-            entries, held = _total(root)
-            cache = below if limit == "below" else tensorcache.open(root, max_size=held)
-            started = time.perf_counter()
-            cache.put(key, payload)
-            seconds = time.perf_counter() - started
-            if turn >= 0:
-                found[limit].append(seconds)
-                if limit == "at":
-                    found["went"].append(entries + 1 - _total(root)[0])
+
+    def put(cache, key):
+        started = time.perf_counter()
+        cache.put(key, payload)
+        return time.perf_counter() - started
+
+    put(below, below.key(**asked_of(_new())))  # what is imported by then is no part of it
+    limit = _total(root)[1]
+    while len(found["at"]) < int(rounds) or len(found["at"]) < min(MOST_PUTS, sum(found["went"])):
+        for which in ("below", "at")[:: 1 if len(found["at"]) % 2 else -1]:
+            key, (entries, held) = below.key(**asked_of(_new())), _total(root)
+            cache = below if which == "below" else tensorcache.open(root, max_size=limit)
+            found[which].append(put(cache, key))
+            if which == "below":
+                limit += _total(root)[1] - held
+            else:
+                found["went"].append(entries + 1 - _total(root)[0])
     return found
 
 
@@ -371,10 +380,7 @@ def _shape(sql):
 
 
 def faults(root, *deep):
-    """What is wrong with a root: all of it if `deep`, else whether its sums are those of its rows.
-
-    To read a million manifests takes minutes.
-    """
+    """What is wrong with a root: if `deep` all that there may be, else with its sums alone."""
     if deep:
         return tensorcache.open(root).verify(deep=True)
     rows = "SELECT count(*), sum(manifest_bytes) + (SELECT sum(bytes) FROM shard) FROM entry"

@@ -121,7 +121,7 @@ def test_a_target_that_is_missed_says_so(page):
 
     assert target.cells({"puts": puts})[1:4] == (
         "≤ 1.2",
-        "2.00 [2.00-2.00] (10.0 and 20.0 ms; 1 gone each time)",
+        "2.00 (means 10.0 and 20.0 ms, worst 10.0 and 20.0 ms; 1 gone by 1 at the limit)",
         "**missed**",
     )
     assert target.is_met({"puts": puts | {"at": [0.011]}})
