@@ -392,15 +392,7 @@ def faults(root, *deep):
     return [] if is_right else [f"{files} files, {there} of rows, {told} of their sums"]
 
 
-STEPS = {
-    "make": make,
-    "orphans": orphans,
-    "get": get,
-    "view": view,
-    "puts": puts,
-    "plans": plans,
-    "faults": faults,
-}
+STEPS = {step.__name__: step for step in (make, orphans, get, view, puts, plans, faults)}
 
 if __name__ == "__main__":
     main()
