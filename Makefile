@@ -10,7 +10,7 @@ raw := data/raw
 db := data/processed/league.sqlite
 cache := data/processed/batch_cache
 
-.PHONY: help venv run test soak keys mutants quick bench bench-quick lint format docs wheel clean
+.PHONY: help venv run test soak keys mutants quick bench bench-quick million lint format docs wheel clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ bench: ## every peer beside ours: docs/performance.md (40 minutes, 10 GB of disk
 bench-quick: ## few peers, fewer rounds: outputs/bench-quick; fails where a count is missed
 	@sh .ci/venv.sh bench-quick
 	$(python) benchmarks/run.py --quick
+
+million: venv ## a million entries: docs/million.md; fails where a target is missed (15 minutes, 10 GB)
+	$(python) benchmarks/million.py
 
 lint: venv ## ruff, mypy, codespell
 	$(python) -m ruff check

@@ -44,9 +44,9 @@ def described(folder, *, quick):
     }
 
 
-def versions():
+def versions(packages=PACKAGES):
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

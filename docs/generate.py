@@ -1,4 +1,4 @@
-"""Write what follows from the code: `cli.md`, `queries.md`, `schema.md`, `scenarios.md`, a table.
+"""Write what follows from code and results: `cli.md`, `queries.md`, `million.md`, …, a table.
 
     python docs/generate.py            # write them
     python docs/generate.py --check    # exit 1 if they are not what would be written
@@ -21,7 +21,8 @@ from tensorcache.cli import app
 
 DOCS = Path(__file__).parent
 REPO = DOCS.parent
-sys.path += [str(REPO / name) for name in ("tests", "tests/faults", "scripts")]  # their tables
+# Their tables, and the results of benchmarks.
+sys.path += [str(REPO / name) for name in ("tests", "tests/faults", "scripts", "benchmarks")]
 WIDTH = 88
 PROMISES_BEGIN = "<!-- promises: docs/generate.py writes what is between these lines -->\n"
 PROMISES_END = "<!-- end of promises -->"
@@ -278,9 +279,17 @@ def durability_page() -> str:
     return f"{head}{begin}\n{table(last_results())}{end}{tail}"
 
 
+def million_page() -> str:
+    """What is asked of a million entries, and how long it took."""
+    from million_page import page  # of benchmarks/
+
+    return page()
+
+
 PAGES = {
     "cli.md": cli_page,
     "durability.md": durability_page,
+    "million.md": million_page,
     "queries.md": queries_page,
     "scenarios.md": scenarios_page,
     "schema.md": schema_page,

@@ -19,7 +19,10 @@ def find(root: Root, prefix: str) -> str:
     """
     if len(prefix) < MIN_PREFIX or len(prefix) > 64 or set(prefix) - set("0123456789abcdef"):
         raise EntryMissing(f"key {prefix!r:.80}: give {MIN_PREFIX} to 64 hexadecimal digits")
-    keys = [key for key in keys_in(root, prefix[:2]) if key.startswith(prefix)]
+    if len(prefix) == 64:
+        keys = _itself(root, prefix)
+    else:
+        keys = [key for key in keys_in(root, prefix[:2]) if key.startswith(prefix)]
     if not keys:
         raise EntryMissing(f"no entry {prefix!r:.80} in {root.path}: `tensorcache ls` lists them")
     if len(keys) > 1:
@@ -31,12 +34,27 @@ def find(root: Root, prefix: str) -> str:
 def keys_in(root: Root, folder: str) -> list[str]:
     """The keys of the manifests in one folder of `entries/`; a link is none of ours."""
     try:
-        if os.path.islink(root.join("entries", folder)):
+        if _is_link(root, folder):
             return []
         names = os.listdir(root.join("entries", folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [name[:64] for name in names if len(name) == 72 and name.endswith(".msgpack")]
+
+
+def _itself(root: Root, key: str) -> list[str]:
+    """A key that has a manifest, or none: a folder with thousands of others is not listed."""
+    try:
+        if not _is_link(root, key[:2]):
+            os.lstat(root.join("entries", key[:2], f"{key}.msgpack"))
+            return [key]
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return []
+
+
+def _is_link(root: Root, folder: str) -> bool:
+    return os.path.islink(root.join("entries", folder))
 
 
 def keys_of(root: Root) -> list[str]:
