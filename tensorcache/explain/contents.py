@@ -6,7 +6,6 @@ compared by position, as the bytes that they lie in: neither torch nor numpy is 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -185,13 +184,10 @@ class _Column:
         self.trailing = None if flat else tuple(shape[1:])
         self.traits = dtype, leaf, grad, scalar, self.trailing
 
-    @functools.cached_property
-    def _memory(self) -> memoryview:
-        return self._pieces.tensor(*self._where).memory
-
     def view(self, first: int, rows: int) -> memoryview:
-        """The bytes of some rows."""
-        return self._memory[first * self._unit : (first + rows) * self._unit]
+        """The bytes of some rows; the pieces know what they have mapped."""
+        memory = self._pieces.tensor(*self._where).memory
+        return memory[first * self._unit : (first + rows) * self._unit]
 
     def text(self, rows: object) -> str:
         """As in `float32 (n, 15, 24)`."""
