@@ -74,7 +74,7 @@ def states(found):
 
 def test_before_any_run_each_key_is_built_once_and_the_asking_leaves_no_trace(trial, league_db):
     paths = [str(trial / f"{name}.yaml") for name in ("base", "epochs", "windows")]
-    before = league_db.stat().st_atime_ns, sorted(os.listdir(trial))
+    before = sorted(os.listdir(trial))
 
     asked = subprocess.run(
         [
@@ -101,7 +101,7 @@ def test_before_any_run_each_key_is_built_once_and_the_asking_leaves_no_trace(tr
     assert found["trials"][0]["key"] == found["trials"][1]["key"] != found["trials"][2]["key"]
     assert [one["bytes"] for one in found["trials"]] == [None] * 3
     assert (found["builds"], found["hits"], found["bytes"], found["seconds"]) == (2, 0, None, None)
-    assert sorted(os.listdir(trial)) == before[1]
+    assert sorted(os.listdir(trial)) == before
 
 
 @pytest.fixture(scope="module")
@@ -191,15 +191,12 @@ def test_a_shadow_of_the_same_is_said_and_reported(built, league_db):
 
 
 def test_a_shadow_of_something_else_is_one_line_and_what_is_stored_trains(built, league_db):
-    trained = report(built, "out")["seconds_per_epoch"] > 0
-
     out = run(built, league_db, "2", "--shadow", "1.0")
 
     (line,) = [line for line in out.splitlines() if "differs" in line]
     assert line.startswith("cache: 'model_a.batches' ")
     assert "section 'all_batches', minutes: 1 of " in line
     found = report(built, "out")
-    assert trained
     assert (found["cache"], found["shadow"]["is_same"]) == ("hit", False)
     (difference,) = found["shadow"]["differences"]
     assert (difference["section"], difference["field"]) == ("all_batches", "minutes")
