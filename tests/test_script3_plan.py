@@ -20,7 +20,6 @@ CONFIGS = {
     "epochs": "model_a: {epochs: 1}",
     "windows": "training: {rolling_windows: [15]}",
     "alone": "training: {n_folds: 1}",
-    "off": "paths: {batch_cache: false}",
     "wrong": "training: {n_fold: 2}",
 }
 # Runs the script as its own process does; what its builder gives depends on the environment.
@@ -150,7 +149,7 @@ def test_people_read_a_line_for_each_and_one_for_all(built, planned):
 
 def test_what_no_cache_keeps_is_built_each_time(built, planned, monkeypatch):
     alone, _, _ = planned("alone", "alone", "base")
-    off, _, _ = planned("off", "off")
+    off, _, _ = planned("base", "base", options=("--set", "paths.batch_cache=false", "--json"))
     monkeypatch.setenv("TENSORCACHE_MODE", "refresh")
     anew, _, _ = planned("base", "epochs")
 
