@@ -12,7 +12,7 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorcache import disk
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from tensorcache.explain import Alike, Diff, Explanation, PartsOf, Side
     from tensorcache.index import Index, Table
+    from tensorcache.plan import SweepPlan
     from tensorcache.stats import Stats
 
 QUESTION_SECONDS = 2.0  # how long a question waits for a lock before it does without
@@ -151,7 +152,13 @@ class Questions:
             ("namespace", "inputs", "sources", "version"),
         )
         found = with_parts(found, _parts_of(before), _parts_of(after))
-        return Diff(before.key, after.key, found, tuple(compare(*map(_side, held))))
+        return Diff(before.key, after.key, found, tuple(compare(_side(held[0]), _side(held[1]))))
+
+    def plan(self, keys: Iterable[Key | str]) -> SweepPlan:
+        """What keys would ask of the cache, one after the other."""
+        from tensorcache.plan import look  # a question needs it, a hit does not
+
+        return look(self._root, keys, keeps=self._switch.mode in ("rw", "ro"))
 
     def _explained(self, key: Key, index: Index) -> Explanation:
         """What `explain` answers, from the index as it is."""

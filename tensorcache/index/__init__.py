@@ -33,7 +33,7 @@ from tensorcache.index.rows import (
 )
 from tensorcache.index.statistics import carry_over
 from tensorcache.index.uses import Use
-from tensorcache.index.usual import usual_seconds
+from tensorcache.index.usual import usual_bytes, usual_seconds
 from tensorcache.index.weights import (
     Asking,
     Shared,
@@ -77,6 +77,7 @@ __all__ = [
     "set_mark",
     "stats",
     "superseded",
+    "usual_bytes",
     "usual_seconds",
     "window",
 ]
