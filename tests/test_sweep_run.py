@@ -90,7 +90,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(league_db, tmp_p
     with pytest.raises(ProcessLookupError):
         os.kill(said(running)[0]["pid"], 0)
 
-    code, out, err = place.run("--jobs", "2")
+    code, _, err = place.run("--jobs", "2")
 
     assert code == 0, err
     assert {number: place.kept()[number] for number in kept} == kept  # not run again

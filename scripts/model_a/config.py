@@ -343,9 +343,12 @@ def _sorted(names: list[str] | None) -> list[str] | None:
 
 
 def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first of pydantic's complaints, in our form, and how many more there are."""
+    """The first of pydantic's complaints, in our form, and how many more there are.
+
+    A key that is none comes first: where it is misspelt, another is missing for that.
+    """
     complaints = error.errors(include_url=False)
-    first = complaints[0]
+    first = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
     path = ".".join(str(step) for step in first["loc"] if step not in _UNION_STEPS)
     if first["type"] == "extra_forbidden":
         line = f"{path}: no such key{meant(str(first['loc'][-1]), first['loc'][:-1], model)}"
