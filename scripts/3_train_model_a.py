@@ -1,13 +1,15 @@
 """Train Model A: rank the teams of a conference from rosters and recent form.
 
     python scripts/3_train_model_a.py [--config FILE]... [--set key.path=value]...
-        [--strict-keys] [--explain | --build-only] [--progress FILE [--objective NAME]]
+        [--strict-keys] [--shadow [P]] [--progress FILE [--objective NAME]]
+        [--explain | --build-only | --plan [--json] CONFIG...]
 
 Lists and batches come from the cache, or are built into it. Fold by fold a model is trained on
 earlier seasons and scores later ones; a final model is trained on all of them. With --explain it
-only says whether the batches are there, and if not, why; with --build-only it sees to it that they
-are. Exit 0, or with one line 2 if the config, the league or the cache cannot be used, 3 if a disk
-is full or read-only, 130 if interrupted, 143 if a sweep ends it.
+only says whether the batches are there, and if not, why; with --plan, of many configs, which would
+build and which find them; with --build-only it sees to it that they are there. Exit 0, or with one
+line 2 if the config, the league or the cache cannot be used, 3 if a disk is full or read-only, 130
+if interrupted, 143 if a sweep ends it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
-import os
 import shlex
 import sys
 import time
@@ -25,7 +26,9 @@ from typing import Any
 STARTED = time.perf_counter()
 try:  # these take a moment, in which somebody may think better of it
     from disk import BadDisk
+    from model_a.cached import DEFAULT_CACHE, check_db, dependencies, open_cache
     from model_a.config import Config, batch_inputs, load_config
+    from model_a.dry import explain, say_plan
     from model_a.errors import BadInput, NothingToFold
     from model_a.trace import OBJECTIVES, Trace
 
@@ -34,30 +37,29 @@ except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
     sys.exit(130)
 
-NAMESPACE = "model_a.batches"
-DEFAULT_CACHE = "data/processed/batch_cache"
-# The module that builds; what it imports from here counts too. Config, folds, model, training and
-# metrics are none of that: to edit those is no reason to build again.
-BUILDER = ["model_a.batches"]
-
 
 def main() -> int:
     """0 when trained, else with one line: 2 wrong use, 3 a bad disk, 130 interrupted."""
     options = _options()
     trace = Trace(options.progress, STARTED)
     # Why it builds, and for whom it waits, while it does.
-    logging.basicConfig(format="cache: %(message)s", stream=sys.stdout)
+    stream = sys.stderr if options.json else sys.stdout
+    logging.basicConfig(format="cache: %(message)s", stream=stream)
     logging.getLogger("tensorcache").setLevel(logging.INFO)
     try:
         trace.begin()
+        if options.plan:
+            say_plan(options.configs, options.config, options.set, as_json=options.json)
+            return 0
         config = load_config(options.config, options.set)
+        how = {"strict_keys": options.strict_keys, "shadow": options.shadow}
         if options.explain:
             explain(config)
         elif options.build_only:
             check_db(config.paths.db)
-            get_payload(config, batch_inputs(config), strict_keys=options.strict_keys)
+            get_payload(config, batch_inputs(config), **how)
         else:
-            run(config, trace, options.objective, strict_keys=options.strict_keys)
+            run(config, trace, options.objective, **how)
     except (BadInput, BadDisk, tensorcache.TensorCacheError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 3 if isinstance(error, BadDisk | tensorcache.CacheFull) else 2
@@ -76,6 +78,7 @@ def run(
     objective: str | None = None,
     *,
     strict_keys: bool = False,
+    shadow: float = 0.0,
 ) -> None:
     """Everything, in order; each epoch of a fold says the `objective` of what it will score.
 
@@ -99,7 +102,7 @@ def run(
 
     # 2. Lists and batches, from the cache or into it
     trace.imported()
-    payload, report = get_payload(config, inputs, strict_keys=strict_keys)
+    payload, report = get_payload(config, inputs, strict_keys=strict_keys, shadow=shadow)
     trace.got(report)
     split_info = payload["split_info"]
     label = split_info["label"]
@@ -137,72 +140,6 @@ def run(
     print(f"trained in {report['train_seconds']:.1f} s, outputs in {directory}")
 
 
-def explain(config: Config) -> None:
-    """Say whether a run would find its batches, and if not, why; nothing is built or begun.
-
-    Raises:
-        BadInput: the config or the league cannot be used.
-    """
-    inputs = batch_inputs(config)
-    check_db(config.paths.db)
-    directory = config.paths.batch_cache or DEFAULT_CACHE
-    if config.training.n_folds < 2:
-        print(f"training.n_folds is {config.training.n_folds}: final model only, no cache")
-    elif config.paths.batch_cache is False or os.environ.get("TENSORCACHE_MODE") == "off":
-        print("cache: off: it would build")
-    elif not os.path.isdir(directory) or not os.listdir(directory):
-        print(f"cache: no cache at {directory!r} yet: it would build")
-    else:
-        with open_cache(config, create=False) as cache:
-            print(f"cache: {would_be(cache, config, inputs)}")
-
-
-def would_be(cache: tensorcache.Cache, config: Config, inputs: dict[str, Any]) -> str:
-    """What a run would find in the cache, in one line."""
-    try:
-        key = cache.key(inputs, **dependencies(config))
-    except tensorcache.UnkeyableValue as error:  # somebody writes into the league just now
-        return f"it would build, and publish nothing: {error}"
-    if cache.mode == "refresh":
-        return f"it would build: {NAMESPACE} {key.short}: TENSORCACHE_MODE is 'refresh'"
-    if key in cache:
-        return f"it would be a hit: {NAMESPACE} {key.short}"
-    return f"it would be a miss: {NAMESPACE} {key.short}: {cache.explain(key)}"
-
-
-def dependencies(config: Config) -> dict[str, Any]:
-    """What the batches depend on besides their inputs, and what they are."""
-    return {
-        "version": tensorcache.code_version(*BUILDER),
-        "sources": {"db": tensorcache.database(config.paths.db)},
-        "namespace": NAMESPACE,
-    }
-
-
-def check_db(path: str) -> None:
-    """Refuse what cannot be the league database, before anything is made of it.
-
-    Raises:
-        BadInput: no file, one that cannot be read, or none of SQLite.
-    """
-    if os.path.exists(path) and not os.path.isfile(path):
-        kind = "a directory" if os.path.isdir(path) else "no plain file"
-        raise BadInput(f"paths.db: {path!r} is {kind}: name the file of scripts/2_build_db.py")
-    try:
-        with open(path, "rb") as file:
-            start = file.read(16)
-    except FileNotFoundError:
-        raise BadInput(f"paths.db: {path!r} is not there: run scripts/2_build_db.py") from None
-    except OSError as error:
-        raise BadInput(
-            f"paths.db: {path!r} cannot be read: {error.strerror}: correct that, or name another"
-        ) from None
-    if start != b"SQLite format 3\0":
-        raise BadInput(
-            f"paths.db: {path!r} is not a SQLite database: build one with scripts/2_build_db.py"
-        )
-
-
 def check_figures(config: Config) -> None:
     """Refuse figures that could not be drawn, before anything is trained.
 
@@ -217,12 +154,12 @@ def check_figures(config: Config) -> None:
 
 
 def get_payload(
-    config: Config, inputs: dict[str, Any], *, strict_keys: bool
+    config: Config, inputs: dict[str, Any], *, strict_keys: bool, shadow: float
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """The sections to train on, and a report of how they were come by.
 
     What the build reads of the config, and its key is not made from, is said; with `strict_keys`
-    it is an error.
+    it is an error. Of hits a share, `shadow`, is built again, and what differs then is said too.
     """
     if config.training.n_folds < 2:
         print(f"training.n_folds is {config.training.n_folds}: final model only, no cache")
@@ -240,6 +177,7 @@ def get_payload(
                 **depends_on,
                 audit=audit,
                 strict_keys=strict_keys,
+                shadow=shadow,
             )
     except NothingToFold as nothing:
         print(f"{nothing}: final model only, no cache")
@@ -252,25 +190,20 @@ def get_payload(
         "why": entry.why,
         "get_or_build_seconds": seconds,
         "build_seconds": entry.build_seconds,
+        "shadow": shadow_report(entry),
     }
     _tell(config, report)
     return entry, report
 
 
-def open_cache(config: Config, *, create: bool = True) -> tensorcache.Cache:
-    """The cache that `paths.batch_cache` means, begun if it is to be and is not there.
-
-    Raises:
-        BadInput: the environment asks of the cache what there is not.
-    """
-    if config.paths.batch_cache is False:
-        return tensorcache.open(DEFAULT_CACHE, mode="off")
-    try:
-        return tensorcache.open(config.paths.batch_cache or DEFAULT_CACHE, create=create)
-    except tensorcache.TensorCacheError:
-        raise  # some are ValueErrors too
-    except ValueError as error:
-        raise BadInput(str(error)) from None
+def shadow_report(entry: tensorcache.Entry) -> dict[str, Any] | None:
+    """What building a hit again found; what differs has been said by then."""
+    shadow = entry.shadow
+    if shadow is None:
+        return None
+    if shadow.is_same:
+        print(f"shadow: {shadow}")
+    return {**shadow._asdict(), "differences": [one._asdict() for one in shadow.differences]}
 
 
 def _build(config: Config, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -320,8 +253,11 @@ def _options() -> argparse.Namespace:
     instead.add_argument(
         "--explain", action="store_true", help="only say whether it would build, and why"
     )
-    instead.add_argument(
-        "--build-only", action="store_true", help="build what is not there, no more"
+    instead.add_argument("--build-only", action="store_true", help="only build what is not there")
+    instead.add_argument("--plan", action="store_true", help="only say which CONFIGs would build")
+    parser.add_argument("--json", action="store_true", help="the plan as JSON")
+    parser.add_argument(
+        "configs", nargs="*", metavar="CONFIG", help="with --plan: of each run, over --config"
     )
     parser.add_argument("--progress", metavar="FILE", help="append what happens, as JSON lines")
     parser.add_argument("--objective", choices=OBJECTIVES, help="said of each epoch in --progress")
@@ -330,7 +266,26 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="refuse a build that reads what is not in its key",
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--shadow",
+        nargs="?",
+        type=_share,
+        const=1.0,
+        default=0.0,
+        metavar="P",
+        help="build this share of hits again (each: 1), and say what differs from what is stored",
+    )
+    options = parser.parse_intermixed_args()
+    if bool(options.configs) != options.plan or (options.json and not options.plan):
+        parser.error("--plan takes one CONFIG or more; nothing else takes CONFIG or --json")
+    return options
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError(text)
+    return share
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ from tensorcache.source import code_version, database, files, value
 if TYPE_CHECKING:
     from tensorcache.audit import audited, keying
     from tensorcache.column import Batches, Rows
+    from tensorcache.explain import Shadow
+    from tensorcache.plan import SweepPlan
 
 __all__ = [
     "BadQuery",
@@ -53,7 +55,9 @@ __all__ = [
     "NotACache",
     "ReadOnlyCache",
     "Rows",
+    "Shadow",
     "SourceMissing",
+    "SweepPlan",
     "TensorCacheError",
     "UnkeyableValue",
     "UnkeyedRead",
@@ -70,7 +74,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`Batches` and `Rows` come with torch, and few need an audit: they come when asked for."""
+    """What comes with torch, or is needed by few, comes when it is asked for."""
     if name in ("Batches", "Rows"):
         from tensorcache import column  # torch
 
@@ -79,4 +83,12 @@ def __getattr__(name: str) -> Any:
         from tensorcache import audit  # a hit without one pays nothing for it
 
         return getattr(audit, name)
+    if name == "SweepPlan":
+        from tensorcache import plan  # nor for a plan
+
+        return plan.SweepPlan
+    if name == "Shadow":
+        from tensorcache import explain  # nor for a shadow
+
+        return explain.Shadow
     raise AttributeError(f"module 'tensorcache' has no attribute {name!r}")

@@ -13,6 +13,7 @@ from tensorcache.tree import collector_spared
 
 if TYPE_CHECKING:  # torch is imported by the first section that is opened
     from tensorcache.column import OpenSection
+    from tensorcache.explain import Shadow
 
 
 class Entry(Mapping[str, Any]):
@@ -25,7 +26,10 @@ class Entry(Mapping[str, Any]):
 
     Published entries are picklable as (root, key, generation), and what they have open stays
     readable and is not evicted while they live. As an input of another build an entry is its key.
+    `shadow` is what building a sampled hit again found; None where it was not sampled.
     """
+
+    shadow: Shadow | None = None
 
     def __init__(
         self,
@@ -114,6 +118,14 @@ class Entry(Mapping[str, Any]):
                 section = OpenSection(structure, self._pieces, clone=self._clone)
             self._open[name] = section
         return section
+
+    def _contents_(self) -> tuple[dict[str, bytes | memoryview], Pieces]:
+        """The packed structures of its sections, and its pieces: what entries are compared by."""
+        structures = {
+            name: structure if isinstance(structure, bytes) else self._pieces.document(structure)
+            for name, structure in self._manifest.sections.items()
+        }
+        return structures, self._pieces
 
     def _key_(self) -> Key:
         if self.key is None:

@@ -51,14 +51,14 @@ for line in sys.stdin:
 """
 
 
-def start(code: str, *args: object, **options) -> subprocess.Popen[str]:
-    """Start a script with `args` after it; its output is text in pipes."""
+def start(code: str, *args: object, env=(), **options) -> subprocess.Popen[str]:
+    """Start a script with `args` after it, `env` in its environment; its output is in pipes."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | dict(env),
         **options,
     )
 

@@ -22,9 +22,8 @@ from typing import Any
 REPO = Path(__file__).parents[1]
 sys.path += [str(REPO / "tests" / "faults"), str(REPO / "benchmarks")]
 TESTS = ("tests/faults", "tests/test_mutants.py")
-# Test by test on two cores, for some take minutes, and crowds one after the other; each may take
-# as long as it needs.
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--timeout=3000"]
+# Test by test on two cores, for some take minutes; each may take as long as it needs.
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "--timeout=3000"]
 
 
 def tested(folder: Path, name: str, **environment: str) -> dict[str, Any]:

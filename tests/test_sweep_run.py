@@ -50,7 +50,7 @@ class Place:
 
     def run(self, *words):
         process = self.start(*words)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=280)
         return process.returncode, out, err
 
     def rows(self):
@@ -76,11 +76,11 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(league_db, tmp_p
     space = {"model_a.learning_rate": [1e-3, 1e-2], "repro.seed": [1, 2]}
     place = Place(tmp_path, league_db, space=space)
     process = place.start("--jobs", "2")
-    wait_for(place.kept, 60)
+    wait_for(place.kept, 280)
     running = place.folder / "combo_0003" / "progress.jsonl"
-    wait_for(lambda: said(running), 60)
+    wait_for(lambda: said(running), 280)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=280)
     kept = place.kept()
 
     assert process.returncode == 130, err
@@ -195,9 +195,9 @@ def test_script_3_ends_at_sigterm_in_order(league_db, tmp_path):
     with subprocess.Popen(
         list(map(str, command)), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
-        wait_for(lambda: len(said(progress)) > 5, 60)
+        wait_for(lambda: len(said(progress)) > 5, 280)
         process.terminate()
-        error = process.communicate(timeout=60)[1]
+        error = process.communicate(timeout=280)[1]
 
     states = [line["state"] for line in said(progress)]
     assert (process.returncode, error) == (143, b"")
@@ -210,3 +210,26 @@ def test_script_3_ends_at_sigterm_in_order(league_db, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"split_info.json"}
     with tensorcache.open(tmp_path / "cache") as cache:
         assert cache.verify(deep=True) == []
+
+
+def test_a_plan_counts_builds_and_warm_makes_each_once(league_db, tmp_path):
+    space = {"training.rolling_windows": [[10], [10, 30]], "repro.seed": [1, 2]}
+    place = Place(tmp_path, league_db, space=space)
+
+    code, before, err = place.run("--plan")
+    assert code == 0, err
+    assert not place.folder.exists()
+    code, warmed, err = place.run("--warm", "--jobs", "2")
+    assert code == 0, err
+    code, after, err = place.run("--plan", "--sampler", "tpe", "--trials", "9")
+
+    assert code == 0, err
+    assert before.splitlines()[0].startswith("plan: 4 trials: 2 builds")
+    assert before.count(" build, 2 trials\n") == 2
+    assert warmed.splitlines()[0] == "warm: 2 builds, 2 at a time"
+    assert warmed.count("cache: miss ") == 2
+    assert after.splitlines()[0].startswith("plan: 9 trials: at most 0 builds")
+    assert after.count(" hit\n") == 2
+    with tensorcache.open(place.cache) as cache:
+        assert cache.verify(deep=True) == []
+        assert len(cache.entries()) == 2

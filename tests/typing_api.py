@@ -13,7 +13,18 @@ import pandas as pd
 import torch
 
 import tensorcache
-from tensorcache import Batches, Cache, Entry, EntryMissing, Key, Rows, audited, keying
+from tensorcache import (
+    Batches,
+    Cache,
+    Entry,
+    EntryMissing,
+    Key,
+    Rows,
+    Shadow,
+    SweepPlan,
+    audited,
+    keying,
+)
 
 
 def build() -> dict[str, Any]:
@@ -47,8 +58,11 @@ def building(cache: Cache, inputs: Mapping[str, object]) -> Entry:
         refresh=False,
         wait=60.0,
         clone=True,
+        shadow=0.01,
+        shadow_tolerance=1e-6,
     )
     assert_type(entry, Entry)
+    assert_type(entry.shadow, Shadow | None)
     return cache.get_or_build({"lr": 0.1}, lambda: [1, 2], version="3", namespace="numbers")
 
 
@@ -148,6 +162,11 @@ def asking(cache: Cache, key: Key) -> None:
     assert_type(cache.explain(key.short).hit, bool)
     assert_type(cache.explain_inputs({"lr": 0.1}, namespace="numbers").keys, tuple[str, ...])
     assert_type(cache.diff(key, key.short).equal, bool)
+    ahead = assert_type(cache.plan([key, key.digest]), SweepPlan)
+    assert_type(ahead.hits, dict[str, int])
+    assert_type(ahead.builds, tuple[str, ...])
+    assert_type(ahead.ahead_bytes, int | None)
+    assert_type(ahead.ahead_seconds, float | None)
     plan = cache.vacuum(max_bytes=10**9, unused_for_seconds=14 * 86400.0, dry_run=True)
     assert_type(plan.frees_bytes, int)
     cache.close()

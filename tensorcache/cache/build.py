@@ -30,6 +30,7 @@ from tensorcache.manifest import Manifest, Parts, Piece, Provenance
 
 if TYPE_CHECKING:
     from tensorcache.audit import Watch
+    from tensorcache.cache.shadow import Sample
 
 ROWS_SECONDS = 1.0  # for an index that is locked: others wait behind us, and rows can come later
 _log = logging.getLogger("tensorcache")
@@ -38,7 +39,8 @@ _log = logging.getLogger("tensorcache")
 class Asked(NamedTuple):
     """What a caller asks for; `key` is None, and `why` says so, where a source cannot be told.
 
-    `watch` hears what the build reads, where an audit was asked for.
+    `watch` hears what the build reads, where an audit was asked for; `sample` says which hits are
+    built again.
     """
 
     key: Key | None
@@ -48,6 +50,7 @@ class Asked(NamedTuple):
     identities: Mapping[str, source.Identity]
     why: str
     watch: Watch | None = None
+    sample: Sample | None = None
 
     @property
     def audit(self) -> dict[str, Any] | None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from tensorcache import disk, source
-from tensorcache.cache.build import Asked, Builds, NewerEntry, identify
+from tensorcache.cache.ask import ask, checked, to_be_checked
+from tensorcache.cache.build import Asked, Builds, NewerEntry
 from tensorcache.cache.questions import Questions
 from tensorcache.cache.switch import Switch
 from tensorcache.cache.upkeep import Upkeep
 from tensorcache.cache.warning import one_call
 from tensorcache.entry import Entry
 from tensorcache.errors import EntryMissing, UnkeyableValue
-from tensorcache.key import Key, NoKeyNow, make_key
+from tensorcache.key import Key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tensorcache.cache.memoize import Memoized, Sources
     from tensorcache.explain import Alike, Diff, Explanation
     from tensorcache.index import Table
+    from tensorcache.plan import SweepPlan
     from tensorcache.vacuum import VacuumPlan
 
 P = ParamSpec("P")
@@ -78,6 +80,8 @@ class Cache:
         clone: bool = False,
         audit: Any = None,
         strict_keys: bool = False,
+        shadow: float = 0.0,
+        shadow_tolerance: float | None = None,
     ) -> Entry:
         """The result of `build()`, from the cache if it is there.
 
@@ -94,6 +98,9 @@ class Cache:
             audit: `audited(config)`, or what `keying` gave: what is read of it during `build`, by
                 any thread, and is not in the key is one warning.
             strict_keys: it is an error, of a hit too; nothing is published.
+            shadow: the share of hits (1.0: each) that are built again and compared with what is
+                stored; what differs is one warning, and `Entry.shadow`. Nothing else is changed.
+            shadow_tolerance: by how much floats may differ then; None, in no bit.
 
         Raises:
             UnkeyableValue: an input, the version or the namespace cannot be part of a key.
@@ -105,10 +112,7 @@ class Cache:
         """
         started = time.perf_counter()
         asked = self._ask(inputs, version, sources or {}, namespace)
-        if audit is not None or strict_keys or hasattr(type(inputs), "_audited_"):
-            from tensorcache.audit import Watch  # who asks for no audit needs none of it
-
-            asked = asked._replace(watch=Watch(audit, inputs, strict=strict_keys))
+        asked = to_be_checked(asked, inputs, audit, shadow, shadow_tolerance, strict=strict_keys)
         refresh = refresh or self.mode == "refresh"
         with one_call():
             try:
@@ -126,9 +130,7 @@ class Cache:
                 asked = asked._replace(why=f"not published: {error}")
             if entry is None:
                 entry = self._not_written(asked, build, clone=clone)
-        if entry.hit and asked.watch:
-            asked.watch.refuse(entry.audit, entry)
-        return entry
+        return checked(entry, asked, build, self._builds)
 
     def _not_written(self, asked: Asked, build: Callable[[], Any], *, clone: bool) -> Entry:
         why = asked.why
@@ -164,18 +166,7 @@ class Cache:
         sources: Mapping[str, source.Source],
         namespace: str,
     ) -> Asked:
-        code = source.version_of(version, self._builds.memory)
-        identities = identify(sources, self._builds.memory)
-        texts = {name: identity.text or "" for name, identity in identities.items()}
-        try:
-            key = make_key(inputs, version=code.text, sources=texts, namespace=namespace)
-        except NoKeyNow as error:
-            return Asked(None, version, code, sources, identities, str(error))
-        for name, identity in identities.items():
-            if identity.text is None:
-                why = f"sources.{name}: {identity.why}"
-                return Asked(None, version, code, sources, identities, why)
-        asked = Asked(key, version, code, sources, identities, "")
+        asked = ask(inputs, version, sources, namespace, self._builds.memory)
         self._questions.remember(asked)
         return asked
 
@@ -331,6 +322,16 @@ class Cache:
             UnkeyableValue: an input or the namespace cannot be part of a key.
         """
         return self._questions.explain_inputs(inputs, namespace)
+
+    def plan(self, keys: Iterable[Key | str]) -> SweepPlan:
+        """What would be hits and what builds, were these asked for in turn; all 64 digits do too.
+
+        Nothing is built or written; what is ahead is told by the newest entries of a namespace.
+
+        Raises:
+            UnkeyableValue: one of them is no key.
+        """
+        return self._questions.plan(keys)
 
     def diff(self, old: Key | str, new: Key | str) -> Diff:
         """In what two entries differ: inputs, sources, version, and all that they hold.

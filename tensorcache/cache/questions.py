@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 import mmap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorcache import disk
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tensorcache.explain import Alike, Diff, Explanation, PartsOf, Side
     from tensorcache.index import Index, Table
+    from tensorcache.plan import SweepPlan
 
 QUESTION_SECONDS = 2.0  # how long a question waits for a lock before it does without
 HASTE_SECONDS = 0.5  # how long a miss waits for its reason, and then for its limit
@@ -116,7 +117,13 @@ class Questions:
             ("namespace", "inputs", "sources", "version"),
         )
         found = with_parts(found, _parts_of(before), _parts_of(after))
-        return Diff(before.key, after.key, found, tuple(compare(*map(_side, held))))
+        return Diff(before.key, after.key, found, tuple(compare(_side(held[0]), _side(held[1]))))
+
+    def plan(self, keys: Iterable[Key | str]) -> SweepPlan:
+        """What keys would ask of the cache, one after the other."""
+        from tensorcache.plan import look  # a question needs it, a hit does not
+
+        return look(self._root, keys, keeps=self._switch.mode in ("rw", "ro"))
 
     def _explained(self, key: Key, index: Index) -> Explanation:
         """What `explain` answers, from the index as it is."""

@@ -4,9 +4,10 @@ Rules of this room: a column is the distinct tensors of one field that share dty
 shape, laid end to end; whatever grows with the number of tensors is an int64 tensor beside it, so
 opening costs O(columns). `form` says how each dtype lies in memory and on disk, `lay` turns a
 payload into columns, `write` puts them into shards, `mapping` maps files, and `section` and `rows`
-turn columns into the lazy lists that a training loop reads.
+turn columns into the lazy lists that a training loop reads; `apart` counts what differs.
 """
 
+from tensorcache.column.apart import apart
 from tensorcache.column.form import leaf_digest
 from tensorcache.column.lay import lay
 from tensorcache.column.mapping import map_file
@@ -20,6 +21,7 @@ __all__ = [
     "OpenSection",
     "Rows",
     "Sink",
+    "apart",
     "lay",
     "leaf_digest",
     "map_file",

@@ -9,7 +9,6 @@ its column along; equal tensors of one entry share memory (`clone=True` parts th
 from __future__ import annotations
 
 import bisect
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self, overload
 
@@ -274,6 +273,8 @@ class Batches(Rows):
     `columns` and `at` are for people who batch by themselves.
     """
 
+    _found: list[_Plain] | None = None  # what `_plain` gave
+
     @property
     def columns(self) -> dict[str, tuple[Any, ...]]:
         """For each field its columns: tensors (rows, *trailing), one per dtype and trailing shape.
@@ -313,9 +314,15 @@ class Batches(Rows):
         )
         return f"Batches({len(self)} elements: {fields})"
 
-    @functools.cached_property
+    @property
     def _plain(self) -> list[_Plain]:
         """Its fields, where every element is a dict of plain tensors and of nothing else."""
+        # No cached_property: until Python 3.12 it has a lock, which a fork would find locked.
+        if self._found is None:
+            self._found = self._find_plain()
+        return self._found
+
+    def _find_plain(self) -> list[_Plain]:
         names = self._list.names
         if not names or self._clone:
             return []
@@ -325,9 +332,9 @@ class Batches(Rows):
         return [(name, f.at, [column.array for column in f.columns]) for name, f in fields]
 
     def _element(self, position: int) -> Any:
-        if self._plain:
+        if plain := self._plain:
             element = {}
-            for name, at, arrays in self._plain:
+            for name, at, arrays in plain:
                 place, first, rows = at[position].tolist()
                 element[name] = torch.from_numpy(arrays[place][first : first + rows])
             return element
@@ -346,16 +353,17 @@ class Batches(Rows):
         return start + TOGETHER
 
     def _elements(self, start: int, stop: int) -> Iterator[Any]:
-        if not self._plain:
+        plain = self._plain
+        if not plain:
             return map(self._element, range(start, stop))
         view = torch.from_numpy
-        names = [name for name, _, _ in self._plain]
+        names = [name for name, _, _ in plain]
         tensors = [
             [
                 view(arrays[place][first : first + rows])
                 for place, first, rows in at[start:stop].tolist()
             ]
-            for _, at, arrays in self._plain
+            for _, at, arrays in plain
         ]
         return (dict(zip(names, row, strict=True)) for row in zip(*tensors, strict=True))
 

@@ -7,9 +7,11 @@ known is said: where the parts of one side are not, a source has `changed`, and 
     difference.py  fields, sources and version of two identity texts, part by part
     nearest.py     which of many entries is nearest to what is asked for
     contents.py    what two entries hold, section by section, tensor by tensor
+    same.py        whether two plain values are the same
+    shadow.py      what building a hit again found
 """
 
-from tensorcache.explain.contents import Compared, Diff, Side, compare
+from tensorcache.explain.contents import Compared, Diff, Measure, Side, compare
 from tensorcache.explain.difference import (
     ABSENT,
     Change,
@@ -19,6 +21,7 @@ from tensorcache.explain.difference import (
     with_parts,
 )
 from tensorcache.explain.nearest import Alike, Explanation, explain, explain_inputs
+from tensorcache.explain.shadow import Shadow
 
 __all__ = [
     "ABSENT",
@@ -28,7 +31,9 @@ __all__ = [
     "Diff",
     "Difference",
     "Explanation",
+    "Measure",
     "PartsOf",
+    "Shadow",
     "Side",
     "compare",
     "differences",

@@ -1,19 +1,20 @@
 """What two entries hold, side by side: tensors, elements of lists, plain values.
 
 Where both sides name the same columns of the same shards nothing is read. Else elements are
-compared by position, as the bytes that they lie in: neither torch nor numpy is needed.
+compared by position, as the bytes that they lie in: neither torch nor numpy is needed, unless
+whoever asks brings a `Measure` of numbers.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tensorcache import tree
 from tensorcache.explain.difference import ABSENT, Difference, shown
+from tensorcache.explain.same import is_same
 from tensorcache.shard import Mapped
 
 _STEP = 1 << 20  # bytes that are compared at once
@@ -45,7 +46,8 @@ class Compared(NamedTuple):
     `kind`: `tensor` (or a field of tensors), `list` (all of its elements but the tensors in them),
     `value`, or `values` (those of a section that are equal). `old` and `new` say what it is on
     either side; None: it is not there. `differing` counts the elements that differ by position,
-    those that one side lacks among them; `first` is the position of the first.
+    those that one side lacks among them; `first` is the position of the first, `of` how many there
+    are. What stands alone is one element, but a tensor as many as a `Measure` counts.
     """
 
     section: str
@@ -55,6 +57,7 @@ class Compared(NamedTuple):
     new: str | None
     differing: int
     first: int | None = None
+    of: int = 1
 
     @property
     def equal(self) -> bool:
@@ -76,18 +79,40 @@ class Diff(NamedTuple):
         return all(one.equal for one in self.contents)
 
 
-def compare(old: Side, new: Side) -> Iterator[Compared]:
+class Measure(NamedTuple):
+    """When two things are no more the same.
+
+    `apart` counts the numbers of a dtype that differ between two memories, and of how many;
+    `tolerance` is by how much floats outside of tensors may, None: in no bit.
+    """
+
+    apart: Callable[[str, memoryview, memoryview], tuple[int, int]]
+    tolerance: float | None = None
+
+
+_EXACT = Measure(lambda _, one, other: (int(not _same_bytes(one, other)), 1))
+
+
+def compare(old: Side, new: Side, measure: Measure = _EXACT) -> Iterator[Compared]:
     """Everything that two entries hold, section by section.
 
     Raises:
         EntryCorrupt: a structure or a piece is not as it was written.
     """
+    yield from _order(old.sections, new.sections, "", "sections")
     for section in _names(old.sections, new.sections):
-        found = list(_walk(_value(old, section), _value(new, section), ()))
+        found = list(_walk(_value(old, section), _value(new, section), (), measure))
         if same := sum(one is None for one in found):
             text = f"{same:,} {'value' if same == 1 else 'values'}"
             yield Compared(section, "", "values", text, text, 0)
         yield from (one._replace(section=section) for one in found if one is not None)
+
+
+def _order(old: Mapping[T, Any], new: Mapping[T, Any], field: str, what: str) -> Iterator[Compared]:
+    """Where both have the same names, and have them in another order."""
+    if old.keys() == new.keys() and list(old) != list(new):
+        before, after = (f"{what} {shown(list(side))}" for side in (old, new))
+        yield Compared("", field, "value", before, after, 1)
 
 
 def _names(old: Mapping[T, Any], new: Mapping[T, Any]) -> list[T]:
@@ -109,32 +134,35 @@ def _value(side: Side, section: str) -> Any:
     return tree.unpack(fields["tree"], place)
 
 
-def _walk(old: Any, new: Any, steps: _Steps) -> Iterator[Compared | None]:
+def _walk(old: Any, new: Any, steps: _Steps, measure: Measure) -> Iterator[Compared | None]:
     """What two values hold; None for each plain value that is equal."""
     there = [side for side in (old, new) if side is not ABSENT]
     kinds = set(map(type, there))
     if kinds == {dict} and any(there):
         old, new = (side if side is not ABSENT else {} for side in (old, new))
+        yield from _order(old, new, "/".join(steps), "keys")
         for name in _names(old, new):
-            yield from _walk(old.get(name, ABSENT), new.get(name, ABSENT), (*steps, str(name)))
+            sides = old.get(name, ABSENT), new.get(name, ABSENT)
+            yield from _walk(*sides, (*steps, str(name)), measure)
     elif kinds in ({list}, {tuple}) and any(map(_holds_columns, there)):
         pairs = itertools.zip_longest(
             *(side if side is not ABSENT else () for side in (old, new)), fillvalue=ABSENT
         )
         for at, (one, other) in enumerate(pairs):
-            yield from _walk(one, other, (*steps, f"~{at}"))
+            yield from _walk(one, other, (*steps, f"~{at}"), measure)
     elif kinds == {_List}:
         lists = [None if side is ABSENT else side for side in (old, new)]
-        yield from _compare_lists(lists[0], lists[1], steps)
+        yield from _compare_lists(lists[0], lists[1], steps, measure)
     elif len(kinds) == 2 and any(map(_holds_columns, there)):
-        yield from _walk(old, ABSENT, steps)
-        yield from _walk(ABSENT, new, steps)
-    elif _Tensor not in kinds and _is_same(old, new):
+        yield from _walk(old, ABSENT, steps, measure)
+        yield from _walk(ABSENT, new, steps, measure)
+    elif _Tensor in kinds:
+        apart, of = _apart(old, new, measure)
+        yield Compared("", "/".join(steps), "tensor", _said(old), _said(new), apart, of=of)
+    elif is_same(old, new, measure.tolerance):
         yield None
     else:
-        kind = "tensor" if _Tensor in kinds else "value"
-        differing: list[int | None] = [] if _is_same(old, new) else [None]
-        yield _compared(steps, kind, _said(old), _said(new), differing)
+        yield Compared("", "/".join(steps), "value", _said(old), _said(new), 1)
 
 
 def _said(value: Any) -> str | None:
@@ -150,26 +178,22 @@ def _holds_columns(value: Any) -> bool:
 
 
 def _compared(
-    steps: _Steps, kind: str, old: str | None, new: str | None, differing: list[int | None]
+    steps: _Steps,
+    kind: str,
+    sides: tuple[_List | _Field | None, _List | _Field | None],
+    differing: list[int | None],
 ) -> Compared:
     first = differing[0] if differing else None
-    return Compared("", "/".join(steps), kind, old, new, len(differing), first)
+    old, new = (None if side is None else str(side) for side in sides)
+    of = max(side.length for side in sides if side is not None) or 1
+    return Compared("", "/".join(steps), kind, old, new, len(differing), first, of)
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    """Equal as stored: by exact type and value, at every depth."""
-    if type(one) is not type(other):
-        return False
-    if type(one) is dict:
-        alike = list(one) == list(other)
-        return alike and all(map(_is_same, (*one, *one.values()), (*other, *other.values())))
-    if type(one) in (list, tuple):
-        return len(one) == len(other) and all(map(_is_same, one, other))
-    if type(one) is _Tensor:
-        return one.is_same(other)
-    if type(one) in (set, frozenset):
-        return sorted(map(repr, one)) == sorted(map(repr, other))
-    return repr(one) == repr(other)  # tells -0.0 from 0.0, and nan is nan
+def _apart(old: Any, new: Any, measure: Measure) -> tuple[int, int]:
+    """How many numbers of two tensors differ, of how many; 1 of 1 where they are not of a kind."""
+    if type(old) is not _Tensor or type(new) is not _Tensor or str(old) != str(new):
+        return 1, 1
+    return measure.apart(old.dtype, old.view(), new.view())
 
 
 class _Column:
@@ -178,6 +202,7 @@ class _Column:
     def __init__(self, reference: list[Any], pieces: Pieces, *, flat: bool) -> None:
         shard, name, leaf, dtype, grad, scalar, shape, size_bytes, *_ = reference
         self._where = shard, name
+        self.dtype: str = dtype
         self._pieces = pieces
         # A flat column's cells count items, others' count rows.
         units = math.prod(shape) if flat else shape[0]
@@ -185,13 +210,10 @@ class _Column:
         self.trailing = None if flat else tuple(shape[1:])
         self.traits = dtype, leaf, grad, scalar, self.trailing
 
-    @functools.cached_property
-    def _memory(self) -> memoryview:
-        return self._pieces.tensor(*self._where).memory
-
     def view(self, first: int, rows: int) -> memoryview:
-        """The bytes of some rows."""
-        return self._memory[first * self._unit : (first + rows) * self._unit]
+        """The bytes of some rows; the pieces know what they have mapped."""
+        memory = self._pieces.tensor(*self._where).memory
+        return memory[first * self._unit : (first + rows) * self._unit]
 
     def text(self, rows: object) -> str:
         """As in `float32 (n, 15, 24)`."""
@@ -212,12 +234,14 @@ class _Tensor:
     def __str__(self) -> str:
         return self._column.text(self._rows)
 
-    def is_same(self, other: _Tensor) -> bool:
-        """Whether both are of one dtype and shape and have the same bytes."""
-        return str(self) == str(other) and _same_bytes(
-            self._column.view(self._first, self._rows),
-            other._column.view(other._first, other._rows),
-        )
+    @property
+    def dtype(self) -> str:
+        """As structures name it."""
+        return self._column.dtype
+
+    def view(self) -> memoryview:
+        """Its bytes."""
+        return self._column.view(self._first, self._rows)
 
 
 class _Field:
@@ -303,21 +327,22 @@ class _Place(tuple[str | int, ...]):
     __slots__ = ()
 
 
-def _compare_lists(old: _List | None, new: _List | None, steps: _Steps) -> Iterator[Compared]:
-    yield _compared(steps, "list", _text(old), _text(new), list(_differing_elements(old, new)))
+def _compare_lists(
+    old: _List | None, new: _List | None, steps: _Steps, measure: Measure
+) -> Iterator[Compared]:
+    elements = list(_differing_elements(old, new, measure.tolerance))
+    yield _compared(steps, "list", (old, new), elements)
     fields = (old.fields if old else {}), (new.fields if new else {})
     for name in _names(fields[0], fields[1]):
         before, after = fields[0].get(name), fields[1].get(name)
-        differing = list(_differing_tensors(before, after))
+        differing = list(_differing_tensors(before, after, measure))
         at = (step if isinstance(step, str) else f"~{step}" for step in name)
-        yield _compared((*steps, *at), "tensor", _text(before), _text(after), differing)
+        yield _compared((*steps, *at), "tensor", (before, after), differing)
 
 
-def _text(side: _List | _Field | None) -> str | None:
-    return None if side is None else str(side)
-
-
-def _differing_elements(old: _List | None, new: _List | None) -> Iterator[int | None]:
+def _differing_elements(
+    old: _List | None, new: _List | None, tolerance: float | None
+) -> Iterator[int | None]:
     if old is None or new is None:
         yield from _all_of(old or new)
         return
@@ -328,11 +353,13 @@ def _differing_elements(old: _List | None, new: _List | None) -> Iterator[int | 
             yield position
         elif one == other and old.numbers == new.numbers:
             continue
-        elif not _is_same(old.element(one), new.element(other)):
+        elif not is_same(old.element(one), new.element(other), tolerance):
             yield position
 
 
-def _differing_tensors(old: _Field | None, new: _Field | None) -> Iterator[int | None]:
+def _differing_tensors(
+    old: _Field | None, new: _Field | None, measure: Measure
+) -> Iterator[int | None]:
     if old is None or new is None:
         yield from _all_of(old or new)
         return
@@ -342,15 +369,18 @@ def _differing_tensors(old: _Field | None, new: _Field | None) -> Iterator[int |
     for position in range(max(old.length, new.length)):
         pair = old.cell(position), new.cell(position)
         if pair not in known:
-            known[pair] = _is_same_cell(old, pair[0], new, pair[1])
+            known[pair] = _is_same_cell(old, pair[0], new, pair[1], measure)
         if not known[pair]:
             yield position
 
 
-def _is_same_cell(old: _Field, one: _Cell | None, new: _Field, other: _Cell | None) -> bool:
+def _is_same_cell(
+    old: _Field, one: _Cell | None, new: _Field, other: _Cell | None, measure: Measure
+) -> bool:
     if one is None or other is None or old.traits(one) != new.traits(other):
         return False
-    return _same_bytes(old.view(one), new.view(other))
+    dtype, views = old.traits(one)[0][0], (old.view(one), new.view(other))
+    return _same_bytes(*views) or not measure.apart(dtype, *views)[0]
 
 
 def _all_of(side: _List | _Field | None) -> Iterator[int | None]:

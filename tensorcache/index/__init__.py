@@ -20,7 +20,7 @@ from tensorcache.index.rows import (
 )
 from tensorcache.index.statistics import carry_over
 from tensorcache.index.uses import Use
-from tensorcache.index.usual import usual_seconds
+from tensorcache.index.usual import usual_bytes, usual_seconds
 
 __all__ = [
     "SIDES",
@@ -34,5 +34,6 @@ __all__ = [
     "Table",
     "Use",
     "carry_over",
+    "usual_bytes",
     "usual_seconds",
 ]

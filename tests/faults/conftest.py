@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+
 import pytest
 from deeds import make_seed
 from processes import nursery
@@ -20,3 +22,11 @@ def seed(shm):
     root = shm / "seed"
     make_seed(root)
     return root
+
+
+@pytest.fixture
+def one_crowd(tmp_path_factory):
+    """No other crowd of this run meanwhile: two on two cores would test the scheduler."""
+    with open(tmp_path_factory.getbasetemp().parent / "crowd.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -17,8 +17,7 @@ from scale import IS_SOAK, reached, seconds
 
 import tensorcache
 
-# Two crowds at once on two cores are a test of the scheduler: `make soak` parts them by this.
-pytestmark = pytest.mark.xdist_group("crowd")
+pytestmark = pytest.mark.usefixtures("one_crowd")
 
 
 def writes_of(root):

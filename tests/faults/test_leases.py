@@ -26,8 +26,7 @@ from scale import reached, some
 
 import tensorcache
 
-# Two crowds at once on two cores are a test of the scheduler: `make soak` parts them by this.
-pytestmark = pytest.mark.xdist_group("crowd")
+pytestmark = pytest.mark.usefixtures("one_crowd")
 
 CALLERS, KEYS = 32, 20
 context = multiprocessing.get_context("fork")
