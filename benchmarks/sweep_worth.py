@@ -77,7 +77,7 @@ def options():
     parser.add_argument("--db", help="a league from scripts/2_build_db.py (made of NBA_DATA_DIR)")
     parser.add_argument("--config", action="append", default=[], help="for all trials")
     parser.add_argument("--rounds", type=int, default=3, help="of the sweeps at 250 lists (3)")
-    parser.add_argument("--quick", action="store_true", help="4 trials, 24 lists, one round")
+    parser.add_argument("--quick", action="store_true", help="2 trials, 24 lists, one round")
     parser.add_argument("--scratch", help="where the caches lie")
     asked = parser.parse_args()
     if not asked.db and not os.environ.get("NBA_DATA_DIR"):
@@ -122,7 +122,7 @@ def sweep(folder, base, case, cached, quick):
     cache = folder / "cache"
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(with_cap(base, case.cap, str(cache) if cached else False)))
-    space = {"model_a.learning_rate": RATES[:2] if quick else RATES, "model_a.dropout": DROPOUTS}
+    space = {"model_a.learning_rate": RATES[:1] if quick else RATES, "model_a.dropout": DROPOUTS}
     file = folder / "worth.yaml"
     file.write_text(yaml.safe_dump({"fixed": {"model_a.epochs": EPOCHS}, "space": space}))
     words = ["--sweep", file, "--config", config, "--jobs", case.jobs, "--outputs", folder]

@@ -80,7 +80,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(league_db, tmp_p
     running = place.folder / "combo_0003" / "progress.jsonl"
     wait_for(lambda: said(running), 280)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=280)
+    err = process.communicate(timeout=280)[1]
     kept = place.kept()
 
     assert process.returncode == 130, err
