@@ -71,6 +71,8 @@ def test_chance_draws_the_same_for_the_same_seed_and_goes_on_where_it_was():
         "rate": Range(low=1e-4, high=1e-1, log=True),
         "width": Range(low=4, high=64, log=True),
         "share": Range(low=0.0, high=1.0),
+        "seed": Range(low=0, high=10**9),
+        "half": Range(low=0.5, high=2.0, step=0.5),
         "kind": ["a", "b"],
     }
 
@@ -80,6 +82,8 @@ def test_chance_draws_the_same_for_the_same_seed_and_goes_on_where_it_was():
     assert space.draws(dimensions, 5, 2) != few
     assert all(1e-4 <= one["rate"] <= 1e-1 and 0 <= one["share"] <= 1 for one in many)
     assert all(isinstance(one["width"], int) and 4 <= one["width"] <= 64 for one in many)
+    assert all(isinstance(one["seed"], int) for one in many)
+    assert {one["half"] for one in many} == {0.5, 1.0, 1.5, 2.0}
     assert sum(one["rate"] < 1e-2 for one in many) > 25  # two thirds of the logarithms
     assert len({json.dumps(one) for one in many}) == 50
 

@@ -60,9 +60,8 @@ class Range(_Section):
         step = self.step or (1 if self.is_whole else None)
         if step is None or (self.high - self.low) / step > MOST_TRIALS:
             return None
-        count = int((self.high - self.low) / step + 1e-9) + 1
-        return [number if self.is_whole else round(number, 12) for number in
-                (self.low + position * step for position in range(count))]  # fmt: skip
+        steps = range(int((self.high - self.low) / step + 1e-9) + 1)
+        return [round(self.low + position * step, 12) for position in steps]
 
     def draw(self, chance: random.Random) -> Number:
         """One of its numbers, each as likely as another (of their logarithms, with `log`)."""
@@ -71,7 +70,10 @@ class Range(_Section):
             drawn = min(max(drawn, self.low), self.high)
             return round(drawn) if self.is_whole else drawn
         values = self.values()
-        return chance.uniform(self.low, self.high) if values is None else chance.choice(values)
+        if values is not None:
+            return chance.choice(values)
+        drawn = chance.uniform(self.low, self.high)
+        return round(drawn) if self.is_whole else drawn
 
 
 class Pruning(_Section):
