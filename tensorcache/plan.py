@@ -127,10 +127,7 @@ def _size(root: disk.Root, key: Key | str) -> int:
 
 
 def _usual(path: str, namespace: str) -> Usual:
-    from tensorcache.index import (
-        usual_bytes,
-        usual_seconds,
-    )  # sqlalchemy: a plan of hits needs none
+    from tensorcache.index import usual_bytes, usual_seconds  # sqlalchemy: hits need none
 
     asked = path, namespace, PATIENCE_SECONDS
     return Usual(usual_seconds(*asked), usual_bytes(*asked))

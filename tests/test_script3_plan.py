@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 
@@ -20,28 +21,8 @@ CONFIGS = {
     "epochs": "model_a: {epochs: 1}",
     "windows": "training: {rolling_windows: [15]}",
     "alone": "training: {n_folds: 1}",
-    "off": "paths: {batch_cache: false}",
     "wrong": "training: {n_fold: 2}",
 }
-# Runs the script as its own process does; what its builder gives depends on the environment.
-PLANTED = """
-import os, runpy, sys
-script, *options = sys.argv[1:]
-sys.argv = [script, *options]
-sys.path[0] = script.rpartition("/")[0]
-main = runpy.run_path(script)["main"]
-names = main.__globals__
-build = names["_build"]
-def planted(config, inputs):
-    payload = build(config, inputs)
-    payload["all_batches"][0] = dict(payload["all_batches"][0])
-    payload["all_batches"][0]["minutes"] = payload["all_batches"][0]["minutes"] * float(
-        os.environ["SCALE"]
-    )
-    return payload
-names["_build"] = planted
-sys.exit(main())
-"""
 
 
 @pytest.fixture(scope="module")
@@ -104,26 +85,30 @@ def test_before_any_run_each_key_is_built_once_and_the_asking_leaves_no_trace(tr
     assert sorted(os.listdir(trial)) == before
 
 
+def train(trial, league_db, scale, *options):
+    """Run the script; the builder multiplies by what no key tells. Its exit code must be 0."""
+    settings = f"paths.outputs={trial / 'out'}", "model_a.epochs=1"
+    main = runpy.run_path(str(SCRIPT))["main"]
+    build = main.__globals__["_build"]
+
+    def planted(config, inputs):
+        payload = build(config, inputs)
+        first = payload["all_batches"][0]
+        payload["all_batches"][0] = first | {"minutes": first["minutes"] * scale}
+        return payload
+
+    main.__globals__["_build"] = planted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(SCRIPT), *arguments(league_db, trial, *settings), *options])
+        assert main() == 0
+
+
 @pytest.fixture(scope="module")
 def built(trial, league_db):
-    """One run, whose builder was given 1 by its environment."""
-    assert "cache: miss" in run(trial, league_db, "1")
+    """One run, whose builder multiplied by 1."""
+    train(trial, league_db, 1.0)
+    assert report(trial, "out")["cache"] == "miss"
     return trial
-
-
-def run(trial, league_db, scale, *options):
-    """What a real process prints that trains, from a builder that reads the environment."""
-    settings = f"paths.outputs={trial / 'out'}", "model_a.epochs=1"
-    done = subprocess.run(
-        [sys.executable, "-c", PLANTED, SCRIPT, *arguments(league_db, trial, *settings), *options],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SCALE": scale},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 def test_what_is_there_is_a_hit_and_the_rest_is_told_by_it(built, planned):
@@ -150,7 +135,7 @@ def test_people_read_a_line_for_each_and_one_for_all(built, planned):
 
 def test_what_no_cache_keeps_is_built_each_time(built, planned, monkeypatch):
     alone, _, _ = planned("alone", "alone", "base")
-    off, _, _ = planned("off", "off")
+    off, _, _ = planned("base", "base", options=("--set", "paths.batch_cache=false", "--json"))
     monkeypatch.setenv("TENSORCACHE_MODE", "refresh")
     anew, _, _ = planned("base", "epochs")
 
@@ -180,21 +165,24 @@ def test_what_does_not_go_together_is_refused(monkeypatch, capsys, words):
     assert "error: " in capsys.readouterr().err
 
 
-def test_a_shadow_of_the_same_is_said_and_reported(built, league_db):
-    out = run(built, league_db, "1", "--shadow")
+def test_a_shadow_of_the_same_is_said_and_reported(built, league_db, capsys, caplog):
+    train(built, league_db, 1.0, "--shadow")
 
-    assert "shadow: built again in " in out
-    assert "differs" not in out
+    assert "shadow: built again in " in capsys.readouterr().out
+    assert [one for one in caplog.records if one.levelname == "WARNING"] == []
     found = report(built, "out")
     assert found["cache"] == "hit"
     assert (found["shadow"]["is_same"], found["shadow"]["differences"]) == (True, [])
 
 
-def test_a_shadow_of_something_else_is_one_line_and_what_is_stored_trains(built, league_db):
-    out = run(built, league_db, "2", "--shadow", "1.0")
+def test_a_shadow_of_something_else_is_one_line_and_what_is_stored_trains(
+    built, league_db, capsys, caplog
+):
+    train(built, league_db, 2.0, "--shadow", "1.0")
 
-    (line,) = [line for line in out.splitlines() if "differs" in line]
-    assert line.startswith("cache: 'model_a.batches' ")
+    assert "shadow: " not in capsys.readouterr().out
+    (line,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert line.startswith("'model_a.batches' ")
     assert "section 'all_batches', minutes: 1 of " in line
     found = report(built, "out")
     assert (found["cache"], found["shadow"]["is_same"]) == ("hit", False)

@@ -93,7 +93,9 @@ def plan(runs: Sequence[tuple[str, Config]]) -> dict[str, Any]:
         if config.training.n_folds < 2:  # the final model only: built each time, in no cache
             ahead.append((None, None))
         else:
-            by_cache.setdefault(config.paths.batch_cache or DEFAULT_CACHE, []).append(at)
+            place = config.paths.batch_cache
+            place = place is not False and os.path.abspath(place or DEFAULT_CACHE)
+            by_cache.setdefault(place, []).append(at)
     for places in by_cache.values():
         with _planning(runs[places[0]][1]) as cache:
             keys = {at: key for at in places if (key := _key(cache, runs[at][1]))}
