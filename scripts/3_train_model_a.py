@@ -86,15 +86,16 @@ def run(
         BadInput: the config or the league cannot be used.
         BadDisk: the outputs' disk is full or read-only.
     """
-    import torch  # seconds, which an explanation never spends
-    from model_a import outputs, results, scoring
-    from model_a.columns import columns_of, pick_device
-    from model_a.progress import epochs
-
     # 1. What is asked for, and what the batches depend on
     inputs = batch_inputs(config)
     check_db(config.paths.db)
     check_figures(config)
+
+    import torch  # seconds, which neither an explanation nor a refusal spends
+    from model_a import outputs, results, scoring
+    from model_a.columns import columns_of, pick_device
+    from model_a.progress import epochs
+
     torch.set_num_threads(config.repro.threads)
     device = pick_device(config.repro.device)
     if device.type != "cpu":  # there all that is used is deterministic, and to ask takes a second

@@ -227,6 +227,24 @@ def test_two_sweeps_do_not_run_in_one_folder(tmp_path, monkeypatch, capsys):
     assert "another sweep runs in" in capsys.readouterr().err
 
 
+def test_a_sweep_of_another_kind_does_not_go_on_in_its_folder(tmp_path, monkeypatch, capsys):
+    from sweep import run, space, trials  # the script's own package
+
+    file = sweep_file(tmp_path, {"model_a.epochs": [1]})
+    sweep = space.read_sweep(file, {})
+    with run.opened(tmp_path / "sweeps" / "b1", sweep, trials.base_of(sweep, [])):
+        pass
+    words = ["--sweep", file, "--outputs", str(tmp_path), "--batch-id", "b1"]
+
+    code = main(monkeypatch, *words, "--objective", "ndcg@4")
+
+    assert code == 2
+    assert capsys.readouterr().err == (
+        f"error: '{tmp_path / 'sweeps/b1'}' holds a sweep that differs in sweep.objective: "
+        "choose another --batch-id\n"
+    )
+
+
 def test_it_does_not_import_tensorcache():
     code = "import runpy, sys; runpy.run_path(sys.argv[1]); print('tensorcache' in sys.modules)"
     run = subprocess.run(
