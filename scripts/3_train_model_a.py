@@ -1,91 +1,110 @@
 """Train Model A: rank the teams of a conference from rosters and recent form.
 
     python scripts/3_train_model_a.py [--config FILE]... [--set key.path=value]...
-        [--strict-keys] [--shadow [P]] [--explain | --plan [--json] CONFIG...]
+        [--strict-keys] [--shadow [P]] [--progress FILE [--objective NAME]]
+        [--explain | --build-only | --plan [--json] CONFIG...]
 
 Lists and batches come from the cache, or are built into it. Fold by fold a model is trained on
 earlier seasons and scores later ones; a final model is trained on all of them. With --explain it
 only says whether the batches are there, and if not, why; with --plan, of many configs, which would
-build and which find them. Exit 0, or with one line 2 if the config, the league or the cache cannot
-be used, 3 if a disk is full or read-only, 130 if interrupted.
+build and which find them; with --build-only it sees to it that they are there. Exit 0, or with one
+line 2 if the config, the league or the cache cannot be used, 3 if a disk is full or read-only, 130
+if interrupted, 143 if a sweep ends it.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import importlib.util
 import logging
 import shlex
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+STARTED = time.perf_counter()
 try:  # these take a moment, in which somebody may think better of it
     from disk import BadDisk
     from model_a.cached import DEFAULT_CACHE, check_db, dependencies, open_cache
     from model_a.config import Config, batch_inputs, load_config
     from model_a.dry import explain, say_plan
     from model_a.errors import BadInput, NothingToFold
+    from model_a.trace import OBJECTIVES, Trace
 
     import tensorcache
 except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
     sys.exit(130)
 
-if TYPE_CHECKING:
-    from model_a.scoring import Fitted
-
 
 def main() -> int:
     """0 when trained, else with one line: 2 wrong use, 3 a bad disk, 130 interrupted."""
     options = _options()
+    trace = Trace(options.progress, STARTED)
     # Why it builds, and for whom it waits, while it does.
     stream = sys.stderr if options.json else sys.stdout
     logging.basicConfig(format="cache: %(message)s", stream=stream)
     logging.getLogger("tensorcache").setLevel(logging.INFO)
     try:
+        trace.begin()
         if options.plan:
             say_plan(options.configs, options.config, options.set, as_json=options.json)
             return 0
         config = load_config(options.config, options.set)
+        how = {"strict_keys": options.strict_keys, "shadow": options.shadow}
         if options.explain:
             explain(config)
+        elif options.build_only:
+            check_db(config.paths.db)
+            get_payload(config, batch_inputs(config), **how)
         else:
-            run(config, strict_keys=options.strict_keys, shadow=options.shadow)
+            run(config, trace, options.objective, **how)
     except (BadInput, BadDisk, tensorcache.TensorCacheError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 3 if isinstance(error, BadDisk | tensorcache.CacheFull) else 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except SystemExit:  # a sweep has seen enough
+        trace.say("pruned")
+        raise
     return 0
 
 
-def run(config: Config, *, strict_keys: bool = False, shadow: float = 0.0) -> None:
-    """Everything, in order.
+def run(
+    config: Config,
+    trace: Trace = Trace(None, STARTED),  # noqa: B008 - writes nothing
+    objective: str | None = None,
+    *,
+    strict_keys: bool = False,
+    shadow: float = 0.0,
+) -> None:
+    """Everything, in order; each epoch of a fold says the `objective` of what it will score.
 
     Raises:
         BadInput: the config or the league cannot be used.
         BadDisk: the outputs' disk is full or read-only.
     """
-    import torch  # seconds, which an explanation never spends
-    from model_a import outputs, scoring
-    from model_a.columns import columns_of, pick_device
-    from model_a.progress import epochs
-
     # 1. What is asked for, and what the batches depend on
     inputs = batch_inputs(config)
     check_db(config.paths.db)
     check_figures(config)
+
+    import torch  # seconds, which neither an explanation nor a refusal spends
+    from model_a import outputs, results, scoring
+    from model_a.columns import columns_of, pick_device
+    from model_a.progress import epochs
+
     torch.set_num_threads(config.repro.threads)
     device = pick_device(config.repro.device)
     if device.type != "cpu":  # there all that is used is deterministic, and to ask takes a second
         torch.use_deterministic_algorithms(True, warn_only=True)
 
     # 2. Lists and batches, from the cache or into it
+    trace.imported()
     payload, report = get_payload(config, inputs, strict_keys=strict_keys, shadow=shadow)
+    trace.got(report)
     split_info = payload["split_info"]
     label = split_info["label"]
     print(f"league: {label}, {split_info['n_train_lists']} train lists")
@@ -96,9 +115,9 @@ def run(config: Config, *, strict_keys: bool = False, shadow: float = 0.0) -> No
     # 3. Fold by fold: earlier seasons train, a later block of seasons is scored
     started = time.perf_counter()
     scored, fits = [], []
-    with epochs(scoring.fits_of(config, payload), config.model_a.epochs) as told:
+    with epochs(scoring.fits_of(config, payload), config.model_a.epochs, trace.epoch) as told:
         if "oof_batches" in payload:
-            scored, fits = scoring.score_folds(config, payload, device, told)
+            scored, fits = scoring.score_folds(config, payload, device, told, objective)
             rows = scoring.team_rows(scored)
             outputs.write_parquet(directory, "oof_model_a.parquet", rows, label)
 
@@ -109,84 +128,17 @@ def run(config: Config, *, strict_keys: bool = False, shadow: float = 0.0) -> No
         final = scoring.fit_seeds("final", batches, [*range(len(lists))], seasons, config, told)
         fits.append(final)
     seconds = time.perf_counter() - started
-    report |= {"label": label, "train_seconds": seconds, **per_epoch(fits, seconds)}
+    report |= {"label": label, "train_seconds": seconds, **results.per_epoch(fits, seconds)}
 
     # 5. The test seasons, once; and what is left behind
-    leave_model(config, fits, label)
+    results.leave_model(config, fits, label)
     tested = scoring.score_test(config, payload, final, device)
-    leave_metrics(config, scored, tested, label)
+    results.leave_metrics(config, scored, tested, label)
     if config.outputs.figures:
-        leave_figures(config, scored, tested, fits, label)
+        results.leave_figures(config, scored, tested, fits, label)
     outputs.write_json(directory, "run.json", report)
+    trace.say("done", train_seconds=seconds)
     print(f"trained in {report['train_seconds']:.1f} s, outputs in {directory}")
-
-
-def leave_model(config: Config, fits: list[Fitted], label: str) -> None:
-    """The weights of the last fit, and how each came about."""
-    from model_a import outputs
-
-    directory = config.paths.outputs
-    outputs.write_safetensors(directory, "model_a.safetensors", fits[-1].state(), label)
-    losses = {fitted.name: dict(zip(fitted.seeds, fitted.epochs, strict=True)) for fitted in fits}
-    description = {"label": label, "config": config.model_dump(mode="json"), "losses": losses}
-    outputs.write_json(directory, "model_a.json", description)
-
-
-def leave_metrics(
-    config: Config, scored: list[dict[str, Any]], tested: list[dict[str, Any]], label: str
-) -> None:
-    """metrics.json, where there are out-of-fold scores, and its first figures in a line each."""
-    from model_a import metrics, outputs
-    from model_a.baselines import BASELINES
-    from model_a.scoring import seeds_of
-
-    if not scored:
-        return
-    target = config.training.listmle_target or "win_rate"
-    measured: dict[str, Any] = {"label": label, "target": target}
-    for name, lists, ranker in (("out of fold", scored, "oof_a"), ("test", tested, "model_a")):
-        if not lists:
-            continue
-        of = metrics.measure(lists, [ranker, *BASELINES], ranges(config))
-        for part, alike in ((of, lists), (of["whole_lists"], metrics.whole_lists(lists))):
-            part["seeds"] = metrics.by_seed(alike, seeds_of(config))
-        measured |= of if lists is scored else {"test": of}
-        means = of["spearman"]
-        others = [f"{said} {means[column]:.3f}" for column, said in BASELINES.items()]
-        print(f"{name}: Spearman {means[ranker]:.3f}, {', '.join(others)}")
-    outputs.write_json(config.paths.outputs, "metrics.json", measured)
-
-
-def leave_figures(
-    config: Config,
-    scored: list[dict[str, Any]],
-    tested: list[dict[str, Any]],
-    fits: list[Fitted],
-    label: str,
-) -> None:
-    """The pictures of the run; without out-of-fold scores that of the losses alone."""
-    from model_a import figures, outputs  # matplotlib, which not every run needs
-
-    directory = config.paths.outputs
-    drawn = figures.losses(fits, config.model_a.loss, label)
-    outputs.write_bytes(directory, "losses.png", drawn)
-    groups = {"out of fold": (scored, "oof_a"), "test seasons": (tested, "model_a")}
-    groups = {name: group for name, group in groups.items() if group[0]}
-    if groups:
-        outputs.write_bytes(directory, "predicted_ranks.png", figures.ranks(groups, label))
-        by_day = figures.by_day(groups, ranges(config), label)
-        outputs.write_bytes(directory, "spearman_by_day.png", by_day)
-
-
-def ranges(config: Config) -> dict[str, tuple[dt.date, dt.date]]:
-    """First and last day of each season."""
-    return {name: (season.start, season.end) for name, season in config.seasons.items()}
-
-
-def per_epoch(fits: list[Fitted], seconds: float) -> dict[str, Any]:
-    """How many epochs were trained in all, and what one took."""
-    count = sum(len(epochs) for fitted in fits for epochs in fitted.epochs)
-    return {"epochs": count, "seconds_per_epoch": seconds / count}
 
 
 def check_figures(config: Config) -> None:
@@ -298,15 +250,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="over the files"
     )
-    dry = parser.add_mutually_exclusive_group()
-    dry.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--explain", action="store_true", help="only say whether it would build, and why"
     )
-    dry.add_argument("--plan", action="store_true", help="only say which CONFIGs would build")
+    instead.add_argument("--build-only", action="store_true", help="only build what is not there")
+    instead.add_argument("--plan", action="store_true", help="only say which CONFIGs would build")
     parser.add_argument("--json", action="store_true", help="the plan as JSON")
     parser.add_argument(
         "configs", nargs="*", metavar="CONFIG", help="with --plan: of each run, over --config"
     )
+    parser.add_argument("--progress", metavar="FILE", help="append what happens, as JSON lines")
+    parser.add_argument("--objective", choices=OBJECTIVES, help="said of each epoch in --progress")
     parser.add_argument(
         "--strict-keys",
         action="store_true",

@@ -14,7 +14,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -25,6 +25,7 @@ DEFAULTS = Path(__file__).parents[2] / "config" / "defaults.yaml"
 STATS_PER_WINDOW = 10
 STATS_BESIDES = 4
 
+_Model = TypeVar("_Model", bound=BaseModel)
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -216,10 +217,19 @@ def check_config(values: Mapping[str, Any]) -> Config:
     Raises:
         BadInput: a key or value is not of the schema; one line, with the dotted path.
     """
+    return checked(Config, values)
+
+
+def checked(model: type[_Model], values: Any) -> _Model:
+    """`values` as a `model`, every key and type as it says.
+
+    Raises:
+        BadInput: a key or value is not of the schema; one line, with the dotted path.
+    """
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise BadInput(_one_line(error)) from None
+        raise BadInput(_one_line(error, model)) from None
 
 
 def batch_inputs(config: Config) -> dict[str, Any]:
@@ -332,15 +342,19 @@ def _sorted(names: list[str] | None) -> list[str] | None:
     return None if names is None else sorted(names)
 
 
-def _one_line(error: ValidationError) -> str:
-    """The first of pydantic's complaints, in our form, and how many more there are."""
+def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first of pydantic's complaints, in our form, and how many more there are.
+
+    A key that is none comes first: where it is misspelt, another is missing for that.
+    """
     complaints = error.errors(include_url=False)
-    first = complaints[0]
+    first = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
     path = ".".join(str(step) for step in first["loc"] if step not in _UNION_STEPS)
     if first["type"] == "extra_forbidden":
-        line = f"{path}: no such key{meant(str(first['loc'][-1]), first['loc'][:-1])}"
+        line = f"{path}: no such key{meant(str(first['loc'][-1]), first['loc'][:-1], model)}"
     elif first["type"] == "missing":
-        line = f"{path}: missing: config/defaults.yaml names it"
+        remedy = "config/defaults.yaml names it" if model is Config else "write it"
+        line = f"{path}: missing: {remedy}"
     elif first["type"] == "value_error":
         line = f"{path}: {first['ctx']['error']}" if path else str(first["ctx"]["error"])
     elif first["type"] in ("model_type", "dict_type"):
@@ -354,9 +368,8 @@ def _one_line(error: ValidationError) -> str:
     return line if len(paths) == 1 else f"{line} (and {len(paths) - 1} more)"
 
 
-def meant(name: str, at: tuple[int | str, ...] = ()) -> str:
+def meant(name: str, at: tuple[int | str, ...] = (), model: type[BaseModel] = Config) -> str:
     """What a key that is none of those `at` a place may have meant, or else those it takes."""
-    model: type[BaseModel] = Config
     for step in at:
         model = Season if step == "seasons" else model.model_fields[str(step)].annotation  # type: ignore[assignment]
         if model is Season:

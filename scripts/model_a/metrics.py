@@ -128,6 +128,15 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def mean_of(
+    name: str, lists: Sequence[Mapping[str, Any]], scores: Sequence[Sequence[float]]
+) -> float | None:
+    """The mean of a metric of the lists that have it, of their `scores`; None where none has it."""
+    each = np.array([METRICS[name](*pair) for pair in zip(lists, scores, strict=True)])
+    there = each[~np.isnan(each)]
+    return float(there.mean()) if len(there) else None
+
+
 def _values(
     lists: Sequence[Mapping[str, Any]], rankers: Sequence[str], metric: Metric
 ) -> np.ndarray:

@@ -15,10 +15,18 @@ Told = Callable[[str, Mapping[str, Any]], None]
 
 
 @contextmanager
-def epochs(fits: int, epochs_each: int) -> Iterator[Told]:
-    """Yield a function that is told of each epoch: of which fit, and what `fit` says of it."""
+def epochs(fits: int, epochs_each: int, also: Told = lambda *_: None) -> Iterator[Told]:
+    """Yield a function that is told of each epoch: of which fit, and what `fit` says of it.
+
+    `also` is told the same.
+    """
     if not sys.stdout.isatty():
-        yield lambda name, epoch: print(line(name, epoch, epochs_each), flush=True)
+
+        def said(name: str, epoch: Mapping[str, Any]) -> None:
+            print(line(name, epoch, epochs_each), flush=True)
+            also(name, epoch)
+
+        yield said
         return
     from rich.progress import (  # only a terminal needs it
         BarColumn,
@@ -43,6 +51,7 @@ def epochs(fits: int, epochs_each: int) -> Iterator[Told]:
                 begun.append(name)
             done = (len(begun) - 1) * epochs_each + epoch["epoch"] + 1
             progress.update(task, completed=done, description=line(name, epoch, epochs_each))
+            also(name, epoch)
 
         yield told
 

@@ -14,6 +14,7 @@ import numpy as np
 from model_a.baselines import fit_prior_games, with_baselines
 from model_a.columns import Columns, columns_of
 from model_a.folds import season_folds
+from model_a.metrics import mean_of
 from model_a.train import Epoch, fit, predict
 
 if TYPE_CHECKING:
@@ -56,12 +57,26 @@ def fits_of(config: Config, payload: Mapping[str, Any]) -> int:
 
 
 def fit_seeds(
-    name: str, batches: Columns, train: list[int], seasons: list[str], config: Config, told: Told
+    name: str,
+    batches: Columns,
+    train: list[int],
+    seasons: list[str],
+    config: Config,
+    told: Told,
+    judge: Callable[[DeepSet], Epoch] = lambda _: {},
 ) -> Fitted:
-    """A model for each seed, all of the lists at `train`."""
+    """A model for each seed, all of the lists at `train`; `judge` is asked after each epoch."""
     seeds = seeds_of(config)
     fitted = [
-        fit(batches, train, seasons, config.model_a, seed, _named(told, f"{name}, seed {seed}"))
+        fit(
+            batches,
+            train,
+            seasons,
+            config.model_a,
+            seed,
+            _named(told, f"{name}, seed {seed}"),
+            judge,
+        )
         for seed in seeds
     ]
     return Fitted(name, seeds, [model for model, _ in fitted], [epochs for _, epochs in fitted])
@@ -82,9 +97,16 @@ def scored_by(
 
 
 def score_folds(
-    config: Config, payload: Mapping[str, Any], device: torch.device, told: Told
+    config: Config,
+    payload: Mapping[str, Any],
+    device: torch.device,
+    told: Told,
+    objective: str | None = None,
 ) -> tuple[list[dict[str, Any]], list[Fitted]]:
-    """Each list of a later fold, scored by models of earlier seasons, and those models."""
+    """Each list of a later fold, scored by models of earlier seasons, and those models.
+
+    With an `objective` each epoch says what that is of the fold's lists, and how many they are.
+    """
     targets = (meta["rel_values"] for meta in payload["list_metas"])
     lists = with_target(payload["oof_lists"], targets)
     batches = columns_of(payload["oof_batches"], lists, device)
@@ -92,7 +114,8 @@ def score_folds(
     scored, all_fitted = [], []
     for fold in season_folds(seasons, config.training.n_folds):
         name = f"fold {fold.number}"
-        fitted = fit_seeds(name, batches, fold.train, seasons, config, told)
+        judge = _judge(objective, batches, lists, fold.scored)
+        fitted = fit_seeds(name, batches, fold.train, seasons, config, told, judge)
         prior_games = fit_prior_games(lists[position] for position in fold.train)
         of_fold = scored_by(fitted, batches, lists, fold.scored, "oof_a")
         scored += [{**one, "fold": fold.number} for one in with_baselines(of_fold, prior_games)]
@@ -145,3 +168,16 @@ def _rel(batches: Iterable[Mapping[str, Tensor]]) -> Iterator[list[float]]:
 
 def _named(told: Told, name: str) -> Callable[[Epoch], None]:
     return lambda epoch: told(name, epoch)
+
+
+def _judge(
+    objective: str | None, batches: Columns, lists: Sequence[Mapping[str, Any]], at: list[int]
+) -> Callable[[DeepSet], Epoch]:
+    """Says of a model its `objective` on the lists at some positions, or nothing without one."""
+    if objective is None:
+        return lambda _: {}
+    judged = [lists[position] for position in at]
+    return lambda model: {
+        "objective": mean_of(objective, judged, predict(model, batches, at)),
+        "n_lists": len(at),
+    }

@@ -35,6 +35,7 @@ def fit(
     settings: ModelA,
     seed: int,
     told: Callable[[Epoch], Any] = lambda _: None,
+    judge: Callable[[DeepSet], Epoch] = lambda _: {},
 ) -> tuple[DeepSet, list[Epoch]]:
     """A model of the lists at `train`, and what each epoch came to: its number and losses.
 
@@ -42,7 +43,8 @@ def fit(
     stopping and do not train; with one season alone, its own loss is watched. What the watch finds
     best is what is returned. An epoch's `train_loss` is of what was made small in it, listmle in
     the `loss_warmup_epochs`, without the roster's own; `watch_loss` always of `loss`, and
-    `watch_spearman` of what is watched where that does not train.
+    `watch_spearman` of what is watched where that does not train. What `judge` says of the model
+    is added to its epoch, and changes nothing else.
     """
     torch.manual_seed(seed)
     learned, watched = _split_for_watch(train, seasons, settings)
@@ -56,6 +58,7 @@ def fit(
         epoch = {"epoch": number, "train_loss": train_loss, "watch_loss": train_loss}
         if watched:
             epoch |= _watch(model, batches, watched, settings)
+        epoch |= judge(model)
         epochs.append(epoch)
         told(epoch)
         if not settings.early_stopping_patience or (warming_up and not watched):

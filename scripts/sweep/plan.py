@@ -1,0 +1,125 @@
+"""What a sweep will build, find and share, before anything runs; and the builds alone.
+
+Rules of this room: which keys there are, and what the cache holds of them, script 3 says, for all
+trials in one process (`--plan --json CONFIG...`). Nothing is left behind but what is built.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from model_a.errors import BadInput
+
+from sweep import run, space, trials
+from sweep.space import Sweep
+
+Plan = Mapping[str, Any]
+
+
+def show(sweep: Sweep, base: dict[str, Any], folder: Path) -> int:
+    """Print how many builds, hits, bytes and minutes are ahead; the exit code.
+
+    Raises:
+        BadInput: script 3 cannot say, or the sampler makes it impossible to.
+    """
+    with tempfile.TemporaryDirectory() as aside:
+        plan = _asked(_configs(sweep, base, folder, Path(aside)))
+    print("\n".join(lines(plan, sweep)))
+    return 0
+
+
+def warm(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int) -> int:
+    """Build each key that is not there once, `jobs` at a time; 1 if a build failed.
+
+    Raises:
+        BadInput: see `show`.
+    """
+    with tempfile.TemporaryDirectory() as aside:
+        plan = _asked(_configs(sweep, base, folder, Path(aside)))
+        waiting = [one["config"] for one in plan["trials"] if one["state"] == "build"]
+        print(f"warm: {len(waiting)} builds, {jobs} at a time", flush=True)
+        running: list[tuple[Path, subprocess.Popen[bytes]]] = []
+        failed = False
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    config = Path(waiting.pop(0))
+                    words = ["--build-only", "--config", config]
+                    out, err = config.with_suffix(".out"), config.with_suffix(".err")
+                    running.append((config, run.script_3(words, out, err)))
+                for one in [one for one in running if one[1].poll() is not None]:
+                    running.remove(one)
+                    said, code = one[0].with_suffix(".err"), one[1].returncode
+                    failed = failed or code != 0
+                    print(trials.last_line(said) if code else _built(one[0]), flush=True)
+                time.sleep(run.POLL_SECONDS)
+        finally:
+            run.end(process for _, process in running)
+    return int(failed)
+
+
+def lines(plan: Plan, sweep: Sweep) -> list[str]:
+    """The plan as lines: a total, and a line for each key."""
+    most = ""
+    if trials.planned(sweep) is None:
+        most = "at most "
+    count = len(plan["trials"]) if not most else sweep.trials
+    seconds = plan["seconds"]
+    minutes = "nobody knows how long" if seconds is None else f"about {seconds / 60:.1f} minutes"
+    size = "" if plan["bytes"] is None else f", {plan['bytes'] / 1e6:,.1f} MB"
+    said = f"plan: {count} trials: {most}{plan['builds']} builds{size}, {minutes}"
+    said += f" of building; {plan['hits']} found in the cache"
+    shared = Counter(one["key"] for one in plan["trials"])
+    each = []
+    for one in plan["trials"]:
+        if one["state"] != "same":
+            trials_said = "" if most else f", {shared[one['key']]} trials"
+            each.append(f"  {(one['key'] or 'no key')[:16]} {one['state']}{trials_said}")
+    return [said, *each]
+
+
+def _configs(sweep: Sweep, base: dict[str, Any], folder: Path, aside: Path) -> list[Path]:
+    """A config file of each trial, or where nobody knows them, of each shape of batches."""
+    choices = trials.planned(sweep)
+    if choices is None:
+        choices = space.shapes(
+            sweep.dimensions,
+            lambda chosen: trials.shape_of(trials.config_of(chosen, base, folder)),
+        )
+    paths = []
+    for number, chosen in enumerate(choices, 1):
+        config = trials.config_of(chosen, base, folder / f"combo_{number:04d}")
+        paths.append(aside / f"{number:04d}.yaml")
+        text = yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+        paths[-1].write_text(text, encoding="utf-8")
+    return paths
+
+
+def _asked(configs: list[Path]) -> Plan:
+    """What script 3 says of the configs.
+
+    Raises:
+        BadInput: it cannot say.
+    """
+    words = [sys.executable, run.SCRIPT_3, "--plan", "--json", *configs]
+    asked = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+    if asked.returncode:
+        said = asked.stderr.strip().splitlines() or ["script 3 said nothing"]
+        raise BadInput(said[-1].removeprefix("error: "))
+    plan: Plan = json.loads(asked.stdout)
+    return plan
+
+
+def _built(config: Path) -> str:
+    """What script 3 said of the build, in a line."""
+    said = config.with_suffix(".out").read_text(encoding="utf-8").splitlines()
+    return next((line for line in reversed(said) if line.startswith("cache: ")), "cache: off")
