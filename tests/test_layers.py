@@ -30,8 +30,8 @@ FLOORS = [
     {"tree", "schema", "manifest", "audit", "stats"},
     {"key", "errors", "progress", "worth", "limits"},
 ]
-SAME_FLOOR = {("__main__", "cli"), ("manifest", "tree"), ("index", "schema"), ("key", "errors")}
-SAME_FLOOR |= {("entry", "explain")}  # the type of what a shadow build found
+SAME_FLOOR = {("__main__", "cli"), ("manifest", "tree"), ("index", "schema"), ("key", "errors"),
+              ("entry", "explain")}  # fmt: skip
 
 # Who may import an outside library; one that is not named here, nobody may.
 OWNERS = {
@@ -66,7 +66,7 @@ WORDS_OF_THE_CONSUMER = set(
 WORDS_NOT_USED = set("store manager handler helper utils artifact blob record chunk".split())
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-LIBRARY_LINES, FILE_LINES, FUNCTION_LINES = 10350, 400, 50  # the first in lines of code
+LIBRARY_LINES, FILE_LINES, FUNCTION_LINES = 12900, 400, 50  # the first in lines of code
 
 
 class Import(NamedTuple):

@@ -93,11 +93,10 @@ class Cache:
             namespace: the kind of thing, as in "model_a.batches"; also the name of its SQL view.
             sources: what the build reads from outside, by name: `database(path)`, `files(…)`.
             refresh: build and replace what is there.
-            wait: seconds to wait for another process that builds the same; None, as long as it
-                lives.
+            wait: seconds for another process that builds the same; None, as long as it lives.
             clone: what is fetched is copied, each time: it shares memory with nothing.
-            audit: `audited(config)`, or what `keying` gave: what is read of it during `build`, by
-                any thread, and is not in the key is one warning.
+            audit: `audited(config)`, or what `keying` gave: what `build` reads of it in any thread
+                and is not in the key is one warning.
             strict_keys: it is an error, of a hit too; nothing is published.
             shadow: the share of hits (1.0: each) that are built again and compared with what is
                 stored; what differs is one warning, and `Entry.shadow`. Nothing else is changed.
@@ -133,9 +132,8 @@ class Cache:
     def _not_written(self, asked: Asked, build: Callable[[], Any], *, clone: bool) -> Entry:
         why = asked.why
         if not why and self.mode == "ro" and asked.key:
-            why = (
-                f"not published: the cache is open with mode='ro'; {self._questions.why(asked.key)}"
-            )
+            why = "not published: the cache is open with mode='ro'; "
+            why += self._questions.why(asked.key)
         return self._builds.in_memory(asked._replace(why=why), build, self.mode, clone=clone)
 
     def key(
@@ -187,9 +185,8 @@ class Cache:
     ) -> Callable[[Callable[P, R]], Memoized[P, R]]:
         """Keep the results of a plain function: `@cache.memoize(version="1")`.
 
-        The inputs are its arguments by name, defaults among them. It gives what the function
-        returned, in the types that it had, on a miss too; `.entry(…)` gives the Entry, `.key(…)`
-        and `.cached(…)` run nothing.
+        The inputs are its arguments by name, defaults among them. It gives what the function did,
+        on a miss too; `.entry(…)` gives the Entry; `.key(…)` and `.cached(…)` run nothing.
 
         Args:
             version: which code builds: `code_version(module)`, or text that you change by hand.
@@ -204,13 +201,8 @@ class Cache:
         """
         from tensorcache.cache.memoize import Memoized  # inspect, which get_or_build never needs
 
-        given: Any = {
-            "version": version,
-            "sources": sources,
-            "ignore": ignore,
-            "namespace": namespace,
-        }
-        return lambda function: Memoized(self, function, **given)
+        given: Any = {"version": version, "sources": sources, "ignore": ignore}
+        return lambda function: Memoized(self, function, namespace=namespace, **given)
 
     def get(self, key: Key | str, default: Any = None) -> Any:
         """The Entry of a key or of a unique prefix of its digits (6 or more), else `default`."""
@@ -319,7 +311,6 @@ class Cache:
         """The nearest of the newest 1,000 entries of the key's namespace, and how it differs.
 
         Of an entry that is there: of those before it, which is why it was a miss.
-
         Which parts of sources and code differ is known of entries, and of the keys that this
         cache made last (`cache.key(…)`).
 
@@ -350,8 +341,7 @@ class Cache:
         """In what two entries differ: inputs, sources, version, and all that they hold.
 
         Raises:
-            EntryMissing: there is none.
-            EntryCorrupt, CacheTooNew: it cannot be read.
+            EntryMissing, EntryCorrupt, CacheTooNew: one is not there, or cannot be read.
         """
         return self._questions.diff(old, new)
 

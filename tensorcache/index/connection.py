@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import sqlalchemy as sa
+
 PATIENCE_SECONDS = 5.0  # of a fork: longer than a question may take
 STEP_SECONDS = 0.01
 
@@ -95,6 +97,21 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(
     before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
 )
+
+
+def in_memory() -> sqlite3.Connection:
+    """A connection to an index of its own, gone with it."""
+    return sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
+
+
+def engine_of(
+    creator: Callable[[], sqlite3.Connection], begin: str = "BEGIN IMMEDIATE"
+) -> sa.Engine:
+    """An engine whose connections come from `creator`, and whose transactions begin as said."""
+    engine = sa.create_engine("sqlite://", creator=creator, poolclass=sa.pool.NullPool)
+    # Python's driver would begin late, or not at all before DDL; we say it ourselves.
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin) and None)
+    return engine
 
 
 def interrupt_behind(error: Exception, handled: BaseException | None) -> BaseException | None:

@@ -19,7 +19,7 @@ import stat
 import sys
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 
@@ -33,7 +33,7 @@ from tensorcache.errors import (
     TensorCacheError,
 )
 from tensorcache.index import sums
-from tensorcache.index.connection import Connection, interrupt_behind
+from tensorcache.index.connection import Connection, engine_of, in_memory, interrupt_behind
 from tensorcache.index.view import SCHEMA, replace_view, views_wanted
 
 PATIENCE_SECONDS = 15.0  # of a writer: longer than any read may take
@@ -116,7 +116,7 @@ class IndexFile:
         self.refuse_newer()
         # Foreign keys stay unenforced here: Alembic's batch mode drops a table to change it, and
         # that would take the rows of its children along.
-        engine = _engine(lambda: self._connect("rwc", *_WRITING))
+        engine = engine_of(lambda: self._connect("rwc", *_WRITING))
         with self.translated(upgrading=True), engine.begin() as connection:
             if revision is None and connection.exec_driver_sql(SCHEMA).first():
                 raise IndexCorrupt(f"index {self._path!r} holds other tables: {_ROTTEN[1]}")
@@ -351,17 +351,13 @@ def _migrations() -> str:
 
 
 def _fresh_schema() -> dict[str, str]:
-    with _engine(_in_memory).begin() as connection:
+    with engine_of(in_memory).begin() as connection:
         _upgrade(connection)
         return {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
 
 
-def _in_memory() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
-
-
 def _empty() -> sqlite3.Connection:
-    connection = _in_memory()
+    connection = in_memory()
     try:
         for statement in (*schema.empty_tables(), "PRAGMA query_only = ON"):
             connection.execute(statement)
@@ -397,11 +393,4 @@ def _size_bytes(connection: sqlite3.Connection, counted: str = "page_count") -> 
 def _engines(path: str, read_only: bool, patience_seconds: float) -> tuple[sa.Engine, sa.Engine]:
     """One for reading, one for writing; kept, since an engine keeps the statements it compiled."""
     file = IndexFile(path, read_only=read_only, patience_seconds=patience_seconds)
-    return _engine(file.reader, "BEGIN"), _engine(file.writer)
-
-
-def _engine(creator: Callable[[], sqlite3.Connection], begin: str = "BEGIN IMMEDIATE") -> sa.Engine:
-    engine = sa.create_engine("sqlite://", creator=creator, poolclass=sa.pool.NullPool)
-    # Python's driver would begin late, or not at all before DDL; we say it ourselves.
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin) and None)
-    return engine
+    return engine_of(file.reader, "BEGIN"), engine_of(file.writer)

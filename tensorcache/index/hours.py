@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tensorcache import schema
 from tensorcache.index.file import IndexFile
 from tensorcache.index.sums import held
-from tensorcache.index.uses import Use, hour_of, summed, time_of
+from tensorcache.index.uses import Use, hour_of, seconds_of, summed, time_of
 from tensorcache.stats import SUMS, Hour, Ranked, Size, Stats, Sums, grouped, total
 
 MOST_RANKED = 5
@@ -71,7 +71,7 @@ def _hours(connection: sa.Connection, since: float | None, now: float) -> list[H
 
 
 def _use(row: Any) -> Use:
-    at = row.at.replace(tzinfo=dt.UTC).timestamp()
+    at = seconds_of(row.at)
     return Use(at, row.kind, row.key, row.seconds, row.bytes, row.namespace, row.build_seconds)
 
 

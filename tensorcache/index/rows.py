@@ -21,7 +21,7 @@ from tensorcache.index.comparing import mark_of
 from tensorcache.index.file import IndexFile
 from tensorcache.index.listing import Listing, entries
 from tensorcache.index.sums import add_up, held, slices, sole_holders, weigh, where_in
-from tensorcache.index.uses import Use, not_ahead, take, time_of
+from tensorcache.index.uses import Use, not_ahead, seconds_of, take, time_of
 from tensorcache.index.view import index_inputs, is_time_to_index, narrow_view, widen_view
 from tensorcache.manifest import ColumnRow, Manifest, Piece
 from tensorcache.worth import warmed
@@ -173,7 +173,7 @@ class Index(IndexFile):
         found, left = [], MOST_COMPARED
         with self.reading() as connection:
             for row in connection.execute(newest):
-                found.append(Candidate(row.key, row.identity, _seconds(row.created_at)))
+                found.append(Candidate(row.key, row.identity, seconds_of(row.created_at)))
                 left -= len(row.identity)
                 if left < 0:  # a miss may wait for its reason, but not for long
                     break
@@ -198,8 +198,8 @@ class Index(IndexFile):
                 Holding(
                     key=row.key,
                     namespace=row.namespace,
-                    created_at=_seconds(row.created_at),
-                    last_used_at=row.last_used_at and _seconds(row.last_used_at),
+                    created_at=seconds_of(row.created_at),
+                    last_used_at=row.last_used_at and seconds_of(row.last_used_at),
                     build_seconds=row.build_seconds,
                     uses=row.uses,
                     pinned=row.pinned,
@@ -254,13 +254,13 @@ def _found(connection: sa.Connection, keys: Collection[str]) -> dict[str, Any]:
 def _keep_uses(row: dict[str, Any], old: Any | None) -> None:
     """Let `row` have the uses of the generation before it; that it was made counts as one."""
     now = time.time()
-    made = not_ahead(_seconds(row["created_at"]), now)
+    made = not_ahead(seconds_of(row["created_at"]), now)
     row["touched_at"], row["warmth"] = time_of(made), warmed(None, made)
     if old is None:
         return
     row["uses"], row["last_used_at"] = old.uses, old.last_used_at
     if old.last_used_at is not None:
-        row["touched_at"] = time_of(max(made, not_ahead(_seconds(old.last_used_at), now)))
+        row["touched_at"] = time_of(max(made, not_ahead(seconds_of(old.last_used_at), now)))
     is_known = old.created_at == row["created_at"]  # the same one, written again
     row["warmth"] = old.warmth if is_known else warmed(old.warmth, made)
 
@@ -393,10 +393,6 @@ def _drop_loose(connection: sa.Connection, digests: Collection[str]) -> list[tup
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     if rows:
         connection.execute(sa.insert(table), rows)
-
-
-def _seconds(at: dt.datetime) -> float:
-    return at.replace(tzinfo=dt.UTC).timestamp()
 
 
 def _plain(text: str | None) -> str | None:

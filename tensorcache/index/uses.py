@@ -186,3 +186,8 @@ def time_of(at: float) -> dt.datetime:
 def hour_of(at: float) -> dt.datetime:
     """The beginning of the hour of a time."""
     return time_of(at).replace(minute=0, second=0, microsecond=0)
+
+
+def seconds_of(at: dt.datetime) -> float:
+    """A time as rows have it, in seconds since 1970."""
+    return at.replace(tzinfo=dt.UTC).timestamp()

@@ -26,8 +26,6 @@ from scale import reached, some
 
 import tensorcache
 
-pytestmark = pytest.mark.usefixtures("one_crowd")
-
 CALLERS, KEYS = 32, 20
 context = multiprocessing.get_context("fork")
 
@@ -123,6 +121,7 @@ def crowd(root, marks, apart):
     return late, words(marks)
 
 
+@pytest.mark.usefixtures("one_crowd")
 @pytest.mark.slow
 @pytest.mark.parametrize("apart", [0, 3])
 def test_of_a_crowd_one_builds_each_key_and_the_others_have_it_at_once(apart, shm):
