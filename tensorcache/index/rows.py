@@ -6,7 +6,6 @@ says is taken as it is; the digest and the key of a manifest were checked where 
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
