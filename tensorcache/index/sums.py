@@ -59,7 +59,7 @@ def _weighing() -> tuple[sa.Select[Any], sa.Update]:
         .correlate(entry)
     )
     alone = (entry.c.manifest_bytes + pieces.scalar_subquery()).label("alone")
-    told = {"alone_bytes": sa.bindparam("alone"), "worth": sa.bindparam("is_worth")}
+    told: dict[str, Any] = {"alone_bytes": sa.bindparam("alone"), "worth": sa.bindparam("is_worth")}
     return (
         sa.select(entry.c.key, *_numbers("build_seconds", "warmth"), alone),
         sa.update(entry).where(entry.c.key == sa.bindparam("of")).values(told),
