@@ -115,8 +115,9 @@ def faults(connection: sa.Connection) -> Iterator[str]:
     manifests = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(entry.c.manifest_bytes), 0))
     entries, size_bytes = connection.execute(manifests.select_from(entry)).one()
     size_bytes += connection.execute(sa.select(sa.func.sum(shard.c.bytes))).scalar() or 0
-    if held(connection) != (entries, size_bytes):
-        yield f"index: it counts {held(connection)} entries and bytes, not {(entries, size_bytes)}"
+    if (told := held(connection)) != (entries, size_bytes):
+        counted = f"{told[0]} entries and {told[1]} bytes, not {entries} and {size_bytes}"
+        yield f"index: it counts {counted}"
     holder = sa.func.min(link.c.entry).label("entry")
     held_once = sa.select(link.c.shard, holder).group_by(link.c.shard)
     sole = held_once.having(sa.func.count() == 1).subquery()
