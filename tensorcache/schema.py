@@ -268,7 +268,7 @@ def input_indexes(namespace: str, found: Iterable[Leaf]) -> dict[str, str]:
     in it, so that SQLite prefers it to the index of the namespace; the time comes last, so that
     what it finds need not be sorted.
     """
-    texts = {}
+    texts: dict[str, str] = {}
     for column, (path, places, kind) in _inputs(found):
         if len(path) == 1 and kind in _INDEXED and len(texts) < MAX_INPUT_INDEXES:
             name = f"{INPUT_INDEX}{namespace} {column}"
@@ -289,7 +289,7 @@ def input_indexes_end(namespace: str) -> str:
 
 def leaves_of(text: str) -> set[Leaf]:
     """The leaves that the view of this text shows, so that nobody need read its entries' inputs."""
-    shown = set()
+    shown: set[Leaf] = set()
     places: list[tuple[tuple[str, ...], str]] = []
     kind = ""
     for place, cast, name in _PARTS.findall(text):
