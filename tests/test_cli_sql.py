@@ -116,4 +116,4 @@ def test_show_has_the_catalogue_of_tensors(keys, cache, tc):
         (row.section, row.field, row.dtype, json.loads(row.shape), row.bytes)
         for row in table.itertuples()
     ]
-    assert sorted(table.dtype) == ["float32", "int64", "int64"]
+    assert sorted(table.dtype) == ["float32", "int64"]

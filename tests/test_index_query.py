@@ -12,7 +12,7 @@ from tensorcache.index import Index
 
 INSERT = (
     "INSERT INTO entry VALUES "
-    "(?, 'spam', '', '', '{\"n\":1}', '', 1, ?, 0, ?, NULL, 0, NULL, '', '')"
+    "(?, 'spam', '', '', '{\"n\":1}', '', 1, ?, 0, ?, NULL, 0, NULL, '', '', 0, 0, '', 0, 0)"
 )
 
 

@@ -25,7 +25,8 @@ def show(*all_inputs, namespace="model_a.batches"):
         encoded = canonical(inputs, "inputs")
         found.update(schema.leaves(encoded))
         connection.execute(
-            "INSERT INTO entry VALUES (?, ?, '', '', ?, '', 1, 0, 0, '', NULL, 0, NULL, '', '')",
+            "INSERT INTO entry VALUES "
+            "(?, ?, '', '', ?, '', 1, 0, 0, '', NULL, 0, NULL, '', '', 0, 0, '', 0, 0)",
             (str(place), namespace, schema.inputs_text(encoded)),
         )
     connection.execute(schema.view(namespace, found))
