@@ -74,8 +74,8 @@ class Stats(Sums):
 
     `groups` are the same sums by namespace ("" where it is not known), day or hour, if that was
     asked for. `shared_bytes` is what a cache without sharing would hold beyond `stored_bytes`.
-    Dearest is what took longest to build, stalest what was used, or else made, the longest ago.
-    Times are UTC.
+    Dearest is what took longest to build, stalest what was used, or else made, the longest ago and
+    is not pinned. Times are UTC.
     """
 
     since: dt.datetime | None = None

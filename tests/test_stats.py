@@ -149,6 +149,8 @@ def test_entries_that_stand_out_are_told(index):
     assert (told.dearest[0].build_seconds, told.dearest[0].uses) == (3.0, 1)
     assert told.dearest[0].last_used_at == dt.datetime.fromtimestamp(NOON + 60, dt.UTC)
     assert told.dearest[1].last_used_at is None
+    index.pin(keys[1], "it shall grow old here")
+    assert [one.key for one in stats(index, None, None, NOON + 99).stalest] == [keys[2], keys[0]]
 
 
 # --- the journal ---

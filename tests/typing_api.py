@@ -156,6 +156,7 @@ def asking(cache: Cache, key: Key) -> None:
     assert_type(cache.entries(), pd.DataFrame)
     assert_type(cache.entries("namespace = ?", ("numbers",)), pd.DataFrame)
     assert_type(cache.sql("SELECT key FROM entry WHERE bytes > ?", [1000]), pd.DataFrame)
+    assert_type(cache.stats(since=7 * 86400.0, by="day").hit_rate, float | None)
     assert_type(cache.verify(deep=True, repair=True), list[str])
     assert_type(cache.reindex(), int)
     assert_type(str(cache.explain(key)), str)

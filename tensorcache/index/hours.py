@@ -42,7 +42,7 @@ def stats(index: IndexFile, since: float | None, by: str | None, now: float) -> 
             shared_bytes=max(0, referred - stored_bytes),
             dearest=_ranked(connection, entry.c.build_seconds.desc()),
             largest=_ranked(connection, bytes_.desc()),
-            stalest=_ranked(connection, entry.c.touched_at),
+            stalest=_ranked(connection, entry.c.touched_at, entry.c.pinned.is_(None)),
             groups=grouped(hours, by) if by else None,
             sizes=tuple(
                 Size(row.hour.replace(tzinfo=dt.UTC), row.bytes, row.limit_bytes)
@@ -75,13 +75,14 @@ def _use(row: Any) -> Use:
     return Use(at, row.kind, row.key, row.seconds, row.bytes, row.namespace, row.build_seconds)
 
 
-def _ranked(connection: sa.Connection, order: Any) -> tuple[Ranked, ...]:
+def _ranked(
+    connection: sa.Connection, order: Any, which: sa.ColumnElement[bool] | None = None
+) -> tuple[Ranked, ...]:
     entry = schema.entry
     names = entry.c["namespace", "build_seconds", "uses", "created_at", "last_used_at"]
     bytes_ = (entry.c.bytes + entry.c.manifest_bytes).label("held")
-    found = connection.execute(
-        sa.select(entry.c.key, bytes_, *names).order_by(order, entry.c.key).limit(MOST_RANKED)
-    )
+    asked = sa.select(entry.c.key, bytes_, *names).order_by(order, entry.c.key).limit(MOST_RANKED)
+    found = connection.execute(asked if which is None else asked.where(which))
     return tuple(
         Ranked(
             key=row.key,

@@ -84,16 +84,25 @@ def _told(connection: sa.Connection, uses: Sequence[Use]) -> list[Use]:
 
 def _add_hours(connection: sa.Connection, uses: Iterable[Use], now: float) -> None:
     """Add what the uses sum up to; what is older than two years goes."""
-    hour = schema.hour
     rows = [
         {"hour": at, "namespace": namespace, **{name: getattr(sums, name) for name in SUMS}}
         for at, namespace, sums in summed(uses, now)
     ]
+    added, forgotten = _adding_hours()
     if rows:
-        insert = sqlite.insert(hour)
-        more = {name: hour.c[name] + insert.excluded[name] for name in SUMS}
-        connection.execute(insert.on_conflict_do_update(["hour", "namespace"], set_=more), rows)
-    connection.execute(sa.delete(hour).where(hour.c.hour < hour_of(now) - KEPT))
+        connection.execute(added, rows)
+    connection.execute(forgotten, {"before": hour_of(now) - KEPT})
+
+
+@functools.cache  # a statement costs more to be made than to be run
+def _adding_hours() -> tuple[sa.Insert, sa.Delete]:
+    hour = schema.hour
+    insert = sqlite.insert(hour)
+    more = {name: hour.c[name] + insert.excluded[name] for name in SUMS}
+    return (
+        insert.on_conflict_do_update(["hour", "namespace"], set_=more),
+        sa.delete(hour).where(hour.c.hour < sa.bindparam("before")),
+    )
 
 
 def summed(uses: Iterable[Use], now: float) -> Iterator[Hour]:
