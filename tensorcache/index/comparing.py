@@ -1,8 +1,8 @@
 """What rows are compared by with a root: generations, pieces, and a mark of the file itself.
 
 Rules of this room: read whole and small, for there may be a million entries. The mark is SQLite's
-`user_version`, a number of its own that every change of entries replaces (`Marks`), so
-that no older copy of the file has the mark of the last one.
+`user_version`, a number of its own that every change of entries replaces (`Marks`), so that no
+older copy of the file has the mark of the last one.
 """
 
 from __future__ import annotations

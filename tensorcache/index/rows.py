@@ -70,8 +70,7 @@ class Holdings(NamedTuple):
 class Index(IndexFile):
     """The index of one root. Whoever changes it holds the root lock and has called `prepare`.
 
-    `limit_bytes` is only remembered, hour by hour, beside what was held. `marks` remember the mark
-    of the file, which every change of entries replaces; None: nobody does.
+    `limit_bytes` is remembered, hour by hour, beside what was held; `marks` remember the file.
     """
 
     limit_bytes: int | None = None
@@ -113,15 +112,13 @@ class Index(IndexFile):
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sa.Connection]:
         """One transaction that changes entries, and gives the file another mark."""
-        new = None
+        marks, new = self.marks, None
         with self.writing() as connection:
             yield connection
-            if self.marks:
-                new = self.marks.next(mark_of(connection))
-            if new is not None:
+            if marks and (new := marks.next(mark_of(connection))) is not None:
                 connection.exec_driver_sql(f"PRAGMA user_version = {new:d}")
-        if self.marks and new is not None:
-            self.marks.took(new)
+        if marks and new is not None:
+            marks.took(new)
 
     def held(self) -> tuple[int, int]:
         """How many entries there are, and the bytes of their manifests and pieces, each once."""
