@@ -275,6 +275,7 @@ def test_a_manifest_of_a_newer_format_is_never_evicted(opened, root):
     with opened() as cache:
         keys = made(cache, 1, 2, 3, 4)
         manifest = disk.read_manifest(disk.Root(root), keys[0])
+        shards = [f"shards/{p.digest[:2]}/{p.digest}.safetensors" for p in manifest.shards]
         path = Path(disk.manifest_path(disk.Root(root), keys[0]))
         whole = path.read_bytes()
         path.unlink()
@@ -288,7 +289,7 @@ def test_a_manifest_of_a_newer_format_is_never_evicted(opened, root):
         gone = {one.key for one in cache.vacuum(max_bytes=1, grace_seconds=0).entries}
         assert keys[0] not in gone
         assert len(gone) == 3
-        assert len(names_in(root, "shards")) == 1  # which it may need
+        assert set(shards) <= names_in(root, "shards")
         path.unlink()
         path.write_bytes(whole)
 
