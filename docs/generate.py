@@ -48,7 +48,7 @@ TABLES = {
             "manifest_bytes": "The size of its manifest.",
             "alone_bytes": "What its removal frees: its manifest, and what no other refers to.",
             "touched_at": "When it was used last or made, whichever is later.",
-            "warmth": "Log2 of its recent uses, each worth half as much for every 7 days of its age.",
+            "warmth": "Log2 of its uses, each worth half as much for every 7 days that it is old.",
             "worth": "Log2 of build seconds times uses over `alone_bytes`; the lowest goes first.",
         },
     ),

@@ -15,6 +15,7 @@ from tensorcache.errors import (
 )
 from tensorcache.index import Index, Use, rows
 from tensorcache.manifest import Piece
+from tensorcache.worth import warmed, worth
 
 __all__ = ["index", "path"]
 
@@ -70,6 +71,11 @@ def test_an_entry_is_told_in_full(index):
         "pinned": "paper",
         "host": "box",
         "tools": '{"torch": "2.13"}',
+        "manifest_bytes": 10,
+        "alone_bytes": 130,
+        "touched_at": "2026-03-01 12:00:00.000000",
+        "warmth": warmed(None, NOON),
+        "worth": worth(1.5, warmed(None, NOON), 130),
     }
     assert index.query("SELECT * FROM source").rows == [
         (key, 0, "db", "database", "/data/nba.sqlite", "bytes-1:blake3:00", 4096, 5)
@@ -162,8 +168,8 @@ def test_hits_and_waits_count_as_uses_and_misses_and_builds_do_not(index):
     assert index.query("SELECT uses, last_used_at FROM entry").rows == [
         (2, "2026-03-01 12:00:01.000000")
     ]
-    assert index.query("SELECT kind, seconds, bytes, journal FROM event ORDER BY at").rows == [
-        (kind, 0.5, 7, None) for kind in kinds
+    assert index.query("SELECT kind, seconds, bytes FROM event ORDER BY at").rows == [
+        (kind, 0.5, 7) for kind in kinds
     ]
 
 

@@ -1,10 +1,8 @@
 """Revisions: they ship, they lead to the tables of schema.py, and views survive them."""
 
-import contextlib
 import logging
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 
@@ -15,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from index_rows import A, entry_rows
 
 from tensorcache import schema
 from tensorcache.index import Index
@@ -25,8 +24,8 @@ CHANGE = '''"""A column more, made the way that needs the table again."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -79,25 +78,21 @@ def test_an_index_not_yet_made_reads_like_one_just_made(path):
 def test_a_migration_keeps_rows_and_children_and_makes_the_views_again(path, tmp_path, monkeypatch):
     index = Index(path)
     index.prepare()
-    with contextlib.closing(sqlite3.connect(path)) as plain:
-        plain.execute(
-            "INSERT INTO entry VALUES "
-            "('k', 'spam', '', '', '{\"n\":7}', '', 1, 0, 0, '2026-01-01', NULL, 0, NULL, '', '')"
-        )
-        plain.execute("INSERT INTO source VALUES ('k', 0, 'db', 'file', NULL, NULL, NULL, NULL)")
-        plain.commit()
+    rows = entry_rows({"n": 7}, A, namespace="spam")
+    index.add([rows])
     newer = tmp_path / "50%s" / "migrations"
     shutil.copytree(os.path.join(HERE, "migrations"), newer)
-    (newer / "versions" / "0002_colour.py").write_text(CHANGE)
+    (newer / "versions" / "0003_colour.py").write_text(CHANGE)
     monkeypatch.setattr(index_file, "_migrations", lambda: str(newer))
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "HEAD", "0003")
 
     assert index.prepare() is False
 
-    assert index.revision() == "0002"
-    assert index.query("SELECT key, colour FROM entry").rows == [("k", None)]
-    assert index.query("SELECT entry, name FROM source").rows == [("k", "db")]
-    assert index.query("SELECT key, n FROM spam").rows == [("k", 7)]
+    key = rows.manifest.key
+    assert index.revision() == "0003"
+    assert index.query("SELECT key, colour FROM entry").rows == [(key, None)]
+    assert index.query("SELECT entry, name FROM source").rows == [(key, "db")]
+    assert index.query("SELECT key, n FROM spam").rows == [(key, 7)]
     assert index.check() == []
 
 
@@ -106,15 +101,15 @@ def test_a_migration_that_fails_leaves_the_index_as_it_was(path, tmp_path, monke
     index.prepare()
     newer = tmp_path / "50%s" / "migrations"
     shutil.copytree(os.path.join(HERE, "migrations"), newer)
-    (newer / "versions" / "0002_colour.py").write_text(CHANGE + "    raise RuntimeError('power')\n")
+    (newer / "versions" / "0003_colour.py").write_text(CHANGE + "    raise RuntimeError('power')\n")
     monkeypatch.setattr(index_file, "_migrations", lambda: str(newer))
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "HEAD", "0003")
 
     with pytest.raises(RuntimeError, match="power"):
         index.prepare()
 
     monkeypatch.undo()
-    assert index.revision() == "0001"
+    assert index.revision() == "0002"
     assert index.check() == []
 
 

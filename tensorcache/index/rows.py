@@ -271,14 +271,15 @@ def _replace(
     """Delete the rows of `old`, write those of `entries`, keep the sums; the pieces now loose."""
     link = schema.entry_shard
     parted = {r.shard for r in where_in(connection, sa.select(link.c.shard), link.c.entry, old)}
-    pieces = parted.union(p.digest for rows in entries for _, p in rows.manifest.pieces)
-    alone = sole_holders(connection, pieces)
+    # Who else is concerned: who shares from now on what was its own, and who is left with a piece.
+    concerned = sole_holders(connection, {p.digest for e in entries for _, p in e.manifest.pieces})
     for some in slices(old):  # their parts go by ON DELETE CASCADE
         connection.execute(sa.delete(schema.entry).where(schema.entry.c.key.in_(some)))
     _insert(connection, schema.entry, new)
     size_bytes = sum(rows.manifest_bytes for rows in entries) + _insert_parts(connection, entries)
     loose = _drop_loose(connection, parted)
-    weigh(connection, alone.union(sole_holders(connection, pieces), (row["key"] for row in new)))
+    concerned |= sole_holders(connection, parted)
+    weigh(connection, concerned.union(row["key"] for row in new))
     size_bytes -= sum(row.manifest_bytes for row in old.values())
     size_bytes -= sum(piece.size_bytes for _, piece in loose)
     add_up(connection, len(new) - len(old), size_bytes, limit_bytes)

@@ -7,6 +7,7 @@ entries share, two holders at most are looked at. `faults` alone adds everything
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -22,30 +23,47 @@ _SLICE = 500  # names in one IN (…): far below what any SQLite or PostgreSQL t
 
 def sole_holders(connection: sa.Connection, digests: Collection[str]) -> set[str]:
     """The keys that hold one of these pieces alone."""
+    found = where_in(connection, _two_holders(), schema.shard.c.digest, digests)
+    return {row.first for row in found if row.first is not None and row.other is None}
+
+
+@functools.cache  # as are the next: a statement costs more to be made than to be run
+def _two_holders() -> sa.Select[Any]:
     link, shard = schema.entry_shard, schema.shard
     holders = sa.select(link.c.entry).where(link.c.shard == shard.c.digest).limit(1)
-    asked = sa.select(
-        holders.scalar_subquery().label("first"), holders.offset(1).scalar_subquery().label("other")
-    )
-    found = where_in(connection, asked.select_from(shard), shard.c.digest, digests)
-    return {row.first for row in found if row.first is not None and row.other is None}
+    first, other = holders.scalar_subquery(), holders.offset(1).scalar_subquery()
+    return sa.select(first.label("first"), other.label("other")).select_from(shard)
 
 
 def weigh(connection: sa.Connection, keys: Collection[str]) -> None:
     """Write what goes with each of `keys` alone, and what it is worth, as its rows are by now."""
-    entry = schema.entry
-    asked = sa.select(entry.c.key, *_numbers("build_seconds", "warmth"), _alone().label("alone"))
+    asked, update = _weighing()
     weighed = [
         {"of": row.key, "alone": row.alone, "is_worth": worth(*row[1:])}
-        for row in where_in(connection, asked, entry.c.key, keys)
+        for row in where_in(connection, asked, schema.entry.c.key, keys)
     ]
     if weighed:
-        connection.execute(
-            sa.update(entry)
-            .where(entry.c.key == sa.bindparam("of"))
-            .values(alone_bytes=sa.bindparam("alone"), worth=sa.bindparam("is_worth")),
-            weighed,
-        )
+        connection.execute(update, weighed)
+
+
+@functools.cache
+def _weighing() -> tuple[sa.Select[Any], sa.Update]:
+    """The question what an entry's manifest and the pieces that nobody else holds weigh."""
+    entry, shard, link = schema.entry, schema.shard, schema.entry_shard
+    other = link.alias()
+    is_shared = sa.exists().where(other.c.shard == link.c.shard, other.c.entry != link.c.entry)
+    pieces = (
+        sa.select(sa.func.coalesce(sa.func.sum(shard.c.bytes), 0))
+        .join_from(link, shard)
+        .where(link.c.entry == entry.c.key, ~is_shared)
+        .correlate(entry)
+    )
+    alone = (entry.c.manifest_bytes + pieces.scalar_subquery()).label("alone")
+    told = {"alone_bytes": sa.bindparam("alone"), "worth": sa.bindparam("is_worth")}
+    return (
+        sa.select(entry.c.key, *_numbers("build_seconds", "warmth"), alone),
+        sa.update(entry).where(entry.c.key == sa.bindparam("of")).values(told),
+    )
 
 
 def _numbers(*names: str) -> Iterator[sa.ColumnElement[float]]:
@@ -54,34 +72,34 @@ def _numbers(*names: str) -> Iterator[sa.ColumnElement[float]]:
         yield sa.cast(schema.entry.c[name], sa.Float).label(name)
 
 
-def _alone() -> sa.ColumnElement[int]:
-    """The bytes of an entry's manifest and of the pieces that nobody else holds."""
-    entry, shard, link = schema.entry, schema.shard, schema.entry_shard
-    other = link.alias()
-    is_shared = sa.exists().where(other.c.shard == link.c.shard, other.c.entry != link.c.entry)
-    held = (
-        sa.select(sa.func.coalesce(sa.func.sum(shard.c.bytes), 0))
-        .join_from(link, shard)
-        .where(link.c.entry == entry.c.key, ~is_shared)
-        .correlate(entry)
-    )
-    return entry.c.manifest_bytes + held.scalar_subquery()
-
-
 def add_up(
     connection: sa.Connection, entries: int, size_bytes: int, limit_bytes: int | None
 ) -> None:
     """Count so many `entries` and bytes more; this hour remembers what is held, and the limit."""
-    total, size = schema.total, schema.size
-    one = sqlite.insert(total).values(id=1, entries=entries, bytes=size_bytes)
-    more = {name: total.c[name] + one.excluded[name] for name in ("entries", "bytes")}
-    connection.execute(one.on_conflict_do_update(["id"], set_=more))
     hour = dt.datetime.now(dt.UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0)
-    held = sa.select(total.c.bytes).scalar_subquery()
-    now = sqlite.insert(size).values(hour=hour, bytes=held, limit_bytes=limit_bytes)
+    counted, remembered, forgotten = _adding()
+    connection.execute(counted, {"id": 1, "entries": entries, "bytes": size_bytes})
+    connection.execute(remembered, {"hour": hour, "limit": limit_bytes})
+    if entries < 0:  # removals are the fewer
+        connection.execute(forgotten, {"before": hour - KEPT})
+
+
+@functools.cache
+def _adding() -> tuple[sa.Insert, sa.Insert, sa.Delete]:
+    total, size = schema.total, schema.size
+    one = sqlite.insert(total)
+    more = {name: total.c[name] + one.excluded[name] for name in ("entries", "bytes")}
+    now = sqlite.insert(size).values(
+        hour=sa.bindparam("hour"),
+        bytes=sa.select(total.c.bytes).scalar_subquery(),
+        limit_bytes=sa.bindparam("limit"),
+    )
     told = {name: now.excluded[name] for name in ("bytes", "limit_bytes")}
-    connection.execute(now.on_conflict_do_update(["hour"], set_=told))
-    connection.execute(sa.delete(size).where(size.c.hour < hour - KEPT))
+    return (
+        one.on_conflict_do_update(["id"], set_=more),
+        now.on_conflict_do_update(["hour"], set_=told),
+        sa.delete(size).where(size.c.hour < sa.bindparam("before")),
+    )
 
 
 def held(connection: sa.Connection) -> tuple[int, int]:
