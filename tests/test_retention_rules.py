@@ -9,16 +9,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 import torch
 from aged import KB, NAMESPACE, age, ask, dear, made, there
-from alembic import command
-from alembic.config import Config
+from first_revision import put_back
 from roots import fill, names_in, rows
 
 import tensorcache
 from tensorcache import disk
-from tensorcache.index import file as file_room
 from tensorcache.manifest import to_bytes
 
 LIMIT = 100 * KB
@@ -213,16 +210,7 @@ def test_what_is_open_stays_and_another_goes_for_it(opened, root):
 
 def made_old(root):
     """Let the index be of revision 0001, as the library before this wrote it."""
-    config = Config()
-    config.set_main_option("script_location", file_room._migrations())
-    engine = sa.create_engine(f"sqlite:///{root}/index.sqlite")
-    with engine.begin() as connection:
-        views = "SELECT name FROM sqlite_master WHERE type = 'view'"
-        for name in connection.exec_driver_sql(views).scalars().all():
-            connection.exec_driver_sql(f'DROP VIEW "{name}"')
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
-    engine.dispose()
+    put_back(os.path.join(root, "index.sqlite"))
     assert rows(root, "SELECT version_num FROM alembic_version") == [("0001",)]
 
 
