@@ -40,7 +40,7 @@ def built_from(index: IndexFile, sources: set[KnownSource]) -> Iterator[tuple[st
     yield from found
 
 
-def _sources(*columns: sa.Column[str]) -> sa.Select[Any]:
+def _sources(*columns: Any) -> sa.Select[Any]:
     source = schema.source.c
     return sa.select(*columns).where(source.path.is_not(None), source.identity.is_not(None))
 
