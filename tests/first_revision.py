@@ -27,7 +27,7 @@ def put_back(path, journal=None):
     old = f"{path}.old"
     make(old)
     with contextlib.closing(sqlite3.connect(old)) as plain:
-        plain.execute("ATTACH ? AS newer", (path,))
+        plain.execute("ATTACH ? AS newer", (str(path),))
         for table in TABLES:
             asked = "SELECT name FROM pragma_table_info(?) WHERE name <> 'journal'"
             names = ", ".join(f'"{name}"' for (name,) in plain.execute(asked, (table,)))

@@ -228,7 +228,7 @@ def test_on_a_full_disk_it_is_kept_and_entries_can_be_removed(old, tmp_path):
                 key = str(key_of(cache, 0))
                 assert rows.remove(root, index, [key], spare_open=False) == [key]
             os.unlink(small / "filler")
-            assert not os.listdir(small / "cache" / "quarantine")
+            assert not (small / "cache" / "quarantine").exists()
             cache.put(key_of(cache, 3), 7)
             assert index.query("SELECT max(uses) FROM entry").rows == [(2,)]
             assert index.held() == (3, on_disk(cache))

@@ -59,7 +59,7 @@ def _weighing() -> tuple[sa.Select[Any], sa.Update]:
         .correlate(entry)
     )
     alone = (entry.c.manifest_bytes + pieces.scalar_subquery()).label("alone")
-    told = {"alone_bytes": sa.bindparam("alone"), "worth": sa.bindparam("is_worth")}
+    told: dict[str, Any] = {"alone_bytes": sa.bindparam("alone"), "worth": sa.bindparam("is_worth")}
     return (
         sa.select(entry.c.key, *_numbers("build_seconds", "warmth"), alone),
         sa.update(entry).where(entry.c.key == sa.bindparam("of")).values(told),
@@ -115,8 +115,9 @@ def faults(connection: sa.Connection) -> Iterator[str]:
     manifests = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(entry.c.manifest_bytes), 0))
     entries, size_bytes = connection.execute(manifests.select_from(entry)).one()
     size_bytes += connection.execute(sa.select(sa.func.sum(shard.c.bytes))).scalar() or 0
-    if held(connection) != (entries, size_bytes):
-        yield f"index: it counts {held(connection)} entries and bytes, not {(entries, size_bytes)}"
+    if (told := held(connection)) != (entries, size_bytes):
+        counted = f"{told[0]} entries and {told[1]} bytes, not {entries} and {size_bytes}"
+        yield f"index: it counts {counted}"
     holder = sa.func.min(link.c.entry).label("entry")
     held_once = sa.select(link.c.shard, holder).group_by(link.c.shard)
     sole = held_once.having(sa.func.count() == 1).subquery()
