@@ -247,7 +247,7 @@ class _Keeping(NamedTuple):
     """A publication about to make room; `spare` are the keys that stay."""
 
     root: disk.Root
-    index: Index
+    indexed: Index
     asking: Asking
     spare: set[str]
     slack_bytes: int
@@ -260,7 +260,7 @@ class _Keeping(NamedTuple):
         if over_bytes <= 0:
             return [], 0
         for _ in range(ROUNDS):
-            weights, digests = window(self.index, self.asking, self.spare)
+            weights, digests = window(self.indexed, self.asking, self.spare)
             gone, left_bytes = chosen(weights, over_bytes, self.slack_bytes, self._rank)
             victims = [(*weights.entries[place][:2], frees) for place, frees in gone]
             stays = {key for key, *_ in victims if not self._may_go(key, digests[key])}
@@ -287,7 +287,7 @@ class _Keeping(NamedTuple):
         if not victims:
             return
         keys = [key for key, *_ in victims]
-        gone = set(rows.remove(self.root, self.index, keys, spare_open=True))
+        gone = set(rows.remove(self.root, self.indexed, keys, spare_open=True))
         went = [victim for victim in victims if victim[0] in gone]
         for key, namespace, frees_bytes in went:
             use = (self.asking.now, "evict", key, 0.0, frees_bytes, namespace, None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 
-from tensorcache import source
+from tensorcache import disk, source
 from tensorcache.errors import SourceMissing, TensorCacheError
 from tensorcache.index import Index, KnownSource, built_from, known_sources, old_formats, superseded
 
@@ -18,7 +18,7 @@ _DATABASE = re.compile(r"(?:sqlite|duckdb)-(bytes|stat)-\d+:")
 _FILES = re.compile(r"files-\d+:")
 
 
-def stale_entries(index: Index, memory: source.Memory) -> dict[str, str]:
+def stale_entries(index: Index, memory: disk.Memory) -> dict[str, str]:
     """Why each entry that is stale is, by its key.
 
     Raises:
@@ -53,7 +53,7 @@ def _why(
     known: KnownSource,
     asked: source.Source,
     texts: dict[source.Source, str | None],
-    memory: source.Memory,
+    memory: disk.Memory,
 ) -> str:
     """Why an entry built from it is stale; "" if it is not, or nobody can tell."""
     if asked not in texts:

@@ -16,7 +16,7 @@ import torch
 from processes import python
 
 import tensorcache
-from tensorcache.cache import parse_size
+from tensorcache.limits import Size, size_of
 
 
 def ask(cache, n, build=None, **options):
@@ -258,9 +258,9 @@ def test_the_directory_is_the_argument_else_the_environments_else_the_users(tmp_
 def test_sizes_are_read_in_either_unit_or_refused(text, size):
     if size is None and text is not None:
         with pytest.raises(ValueError, match="write bytes, or '500MB'"):
-            parse_size(text)
+            size_of(text)
     else:
-        assert parse_size(text) == size
+        assert size_of(text) == (None if size is None else Size(size))
 
 
 def test_a_cache_and_its_entries_end_in_silence(root):

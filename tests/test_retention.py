@@ -53,7 +53,7 @@ def test_none_is_no_limit_and_auto_the_smaller_of_both():
 
 @pytest.mark.parametrize("said", ["much", "", "0", "-1", "101%", "5 parsecs", "1e9", True])
 def test_what_is_no_size_is_refused(said):
-    with pytest.raises(ValueError, match=r"write bytes, or '500MB', '1\.5TiB', '30%'"):
+    with pytest.raises(ValueError, match="write bytes, or '500MB'"):
         size_of(said)
 
 

@@ -9,16 +9,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 import torch
 from aged import KB, NAMESPACE, age, ask, dear, made, there
-from alembic import command
-from alembic.config import Config
+from first_revision import put_back
 from roots import fill, names_in, rows
 
 import tensorcache
 from tensorcache import disk
-from tensorcache.index import file as file_room
 from tensorcache.manifest import to_bytes
 
 LIMIT = 100 * KB
@@ -213,16 +210,7 @@ def test_what_is_open_stays_and_another_goes_for_it(opened, root):
 
 def made_old(root):
     """Let the index be of revision 0001, as the library before this wrote it."""
-    config = Config()
-    config.set_main_option("script_location", file_room._migrations())
-    engine = sa.create_engine(f"sqlite:///{root}/index.sqlite")
-    with engine.begin() as connection:
-        views = "SELECT name FROM sqlite_master WHERE type = 'view'"
-        for name in connection.exec_driver_sql(views).scalars().all():
-            connection.exec_driver_sql(f'DROP VIEW "{name}"')
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
-    engine.dispose()
+    put_back(os.path.join(root, "index.sqlite"))
     assert rows(root, "SELECT version_num FROM alembic_version") == [("0001",)]
 
 
@@ -275,6 +263,7 @@ def test_a_manifest_of_a_newer_format_is_never_evicted(opened, root):
     with opened() as cache:
         keys = made(cache, 1, 2, 3, 4)
         manifest = disk.read_manifest(disk.Root(root), keys[0])
+        shards = [f"shards/{p.digest[:2]}/{p.digest}.safetensors" for p in manifest.shards]
         path = Path(disk.manifest_path(disk.Root(root), keys[0]))
         whole = path.read_bytes()
         path.unlink()
@@ -288,7 +277,7 @@ def test_a_manifest_of_a_newer_format_is_never_evicted(opened, root):
         gone = {one.key for one in cache.vacuum(max_bytes=1, grace_seconds=0).entries}
         assert keys[0] not in gone
         assert len(gone) == 3
-        assert len(names_in(root, "shards")) == 1  # which it may need
+        assert set(shards) <= names_in(root, "shards")
         path.unlink()
         path.write_bytes(whole)
 

@@ -36,6 +36,7 @@ def opening(directory: Path) -> Iterator[Cache]:
     yield tensorcache.open("cache")
     yield tensorcache.open(directory, mode="ro", max_size="20GB", verify="once", trust="group")
     yield tensorcache.open(directory, max_size=20_000_000_000, create=False)
+    yield tensorcache.open(directory, max_size=None, min_free="5%", policy="lru")
     with tensorcache.open(directory) as cache:
         assert_type(cache, Cache)
         assert_type(cache.root, str)
@@ -170,6 +171,8 @@ def asking(cache: Cache, key: Key) -> None:
     assert_type(ahead.ahead_seconds, float | None)
     plan = cache.vacuum(max_bytes=10**9, unused_for_seconds=14 * 86400.0, dry_run=True)
     assert_type(plan.frees_bytes, int)
+    cache.vacuum(stale=True, keep_last=3, policy="oldest", grace_seconds=0.0)
+    cache.vacuum(namespace="numbers", where="bytes > ?", params=[1000])
     cache.close()
 
 

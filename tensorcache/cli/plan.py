@@ -19,45 +19,50 @@ from tensorcache.vacuum import VacuumPlan
 SHOWN = 1_000  # rows that a person is shown; --json has all
 
 
+MaxSize = Annotated[Size | None, options.limit("Keep so much, as in '20GB' or '30%' of the disk.")]
+OlderThan = Annotated[float | None, options.time("Remove what was made so long ago, as in '30d'.")]
+UnusedFor = Annotated[
+    float | None, options.time("Remove what was not used for so long, as in '12h'.")
+]
+Stale = Annotated[
+    bool,
+    typer.Option(
+        "--stale",
+        help="Remove what nobody asks for again: its source changed or is gone, newer code built "
+        "the same, or its format is old.",
+    ),
+]
+KeepLast = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Spare the newest N of each namespace.")
+]
+Namespace = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Remove entries of this namespace only.")
+]
+Where = Annotated[
+    str, typer.Option(metavar="SQL", help="Remove only what it holds of, as in ls --where.")
+]
+Policy = Annotated[
+    str,
+    typer.Option(
+        metavar="POLICY",
+        help=f"What goes first over a limit: {', '.join(POLICIES)} (worth unless given).",
+    ),
+]
+Grace = Annotated[float | None, options.time("Spare what was used within it (1h unless given).")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")]
+
+
 def vacuum(
-    max_size: Annotated[
-        Size | None, options.limit("Keep so much, as in '20GB' or '30%' of the disk.")
-    ] = None,
-    older_than: Annotated[
-        float | None, options.time("Remove what was made so long ago, as in '30d'.")
-    ] = None,
-    unused_for: Annotated[
-        float | None, options.time("Remove what was not used for so long, as in '12h'.")
-    ] = None,
-    stale: Annotated[
-        bool,
-        typer.Option(
-            "--stale",
-            help="Remove what nobody asks for again: its source changed or is gone, newer code "
-            "built the same, or its format is old.",
-        ),
-    ] = False,
-    keep_last: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Spare the newest N of each namespace."),
-    ] = None,
-    namespace: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Remove entries of this namespace only.")
-    ] = None,
-    where: Annotated[
-        str, typer.Option(metavar="SQL", help="Remove only what it holds of, as in ls --where.")
-    ] = "",
-    policy: Annotated[
-        str,
-        typer.Option(
-            metavar="POLICY",
-            help=f"What goes first over a limit: {', '.join(POLICIES)} (worth unless given).",
-        ),
-    ] = "",
-    grace: Annotated[
-        float | None, options.time("Spare what was used within it (1h unless given).")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    max_size: MaxSize = None,
+    older_than: OlderThan = None,
+    unused_for: UnusedFor = None,
+    stale: Stale = False,
+    keep_last: KeepLast = None,
+    namespace: Namespace = None,
+    where: Where = "",
+    policy: Policy = "",
+    grace: Grace = None,
+    dry_run: DryRun = False,
     yes: Yes = False,
     cache: CacheDir = None,
     as_json: AsJson = False,

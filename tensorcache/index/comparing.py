@@ -1,19 +1,29 @@
 """What rows are compared by with a root: generations, pieces, and a mark of the file itself.
 
 Rules of this room: read whole and small, for there may be a million entries. The mark is SQLite's
-`user_version`, a number of its own that every change of entries replaces (`Index.next_mark`), so
-that no older copy of the file has the mark of the last one.
+`user_version`, a number of its own that every change of entries replaces (`Marks`), so that no
+older copy of the file has the mark of the last one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from tensorcache import schema
 from tensorcache.index.file import IndexFile
+
+
+class Marks(Protocol):
+    """Who remembers the mark of the file, before a change is made and after it."""
+
+    def next(self, its: int, /) -> int | None:
+        """The mark that the file gets with a change; None where its own is not the last one."""
+
+    def took(self, new: int, /) -> None:
+        """It has that mark now."""
 
 
 def ends(index: IndexFile) -> dict[str, str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from tensorcache import schema
+from tensorcache.index.comparing import raw
 from tensorcache.index.file import IndexFile
 from tensorcache.manifest import MANIFEST_FORMAT
 
@@ -24,19 +25,22 @@ def known_sources(index: IndexFile) -> list[KnownSource]:
     """Every source with a path that an entry was built from, once for each identity it had."""
     asked = _sources(*schema.source.c["kind", "path", "identity"]).distinct()
     with index.reading() as connection:
-        return [KnownSource(*row) for row in connection.execute(asked)]
+        return [KnownSource._make(row) for row in connection.execute(asked)]
 
 
 def built_from(index: IndexFile, sources: set[KnownSource]) -> Iterator[tuple[str, KnownSource]]:
     """The keys of the entries built from any of `sources`, and from which."""
     asked = _sources(*schema.source.c["entry", "kind", "path", "identity"])
     with index.reading() as connection:
-        rows = connection.execution_options(yield_per=10_000).execute(asked)
-        found = [(row[0], one) for row in rows if (one := KnownSource(*row[1:])) in sources]
+        found = [
+            (key, one)
+            for key, *rest in raw(connection, asked)
+            if (one := KnownSource._make(rest)) in sources
+        ]
     yield from found
 
 
-def _sources(*columns: sa.Column[str]) -> sa.Select[tuple[str, ...]]:
+def _sources(*columns: Any) -> sa.Select[Any]:
     source = schema.source.c
     return sa.select(*columns).where(source.path.is_not(None), source.identity.is_not(None))
 

@@ -6,9 +6,10 @@ says is taken as it is; the digest and the key of a manifest were checked where 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from tensorcache import schema
 from tensorcache.errors import EntryCorrupt
 from tensorcache.index import query
-from tensorcache.index.comparing import mark_of
+from tensorcache.index.comparing import Marks, mark_of
 from tensorcache.index.file import IndexFile
 from tensorcache.index.listing import Listing, entries
 from tensorcache.index.sums import add_up, held, slices, sole_holders, weigh, where_in
@@ -68,12 +69,11 @@ class Holdings(NamedTuple):
 class Index(IndexFile):
     """The index of one root. Whoever changes it holds the root lock and has called `prepare`.
 
-    `limit_bytes` is only remembered, hour by hour, beside what was held. `next_mark` makes of the
-    mark that the file has the one that it gets with the next change of entries, or None.
+    `limit_bytes` is remembered, hour by hour, beside what was held; `marks` remember the file.
     """
 
     limit_bytes: int | None = None
-    next_mark: Callable[[int], int | None] | None = None
+    marks: Marks | None = None
 
     def add(self, entries: Sequence[EntryRows]) -> list[tuple[str, Piece]]:
         """Write the rows of `entries`; the (kind, piece) that no entry refers to any more.
@@ -90,12 +90,11 @@ class Index(IndexFile):
         for row in new:
             found = schema.leaves(json.loads(row["inputs"]))
             leaves.setdefault(row["namespace"], set()).update(found)
-        with self.writing() as connection:
+        with self._changing() as connection:
             old = _found(connection, by_key)
             for row in new:
                 _keep_uses(row, old.get(row["key"]))
             loose = _replace(connection, old, by_key.values(), new, self.limit_bytes)
-            self._mark(connection)
             is_time = is_time_to_index(connection, len(new))
             for namespace, seen in leaves.items():
                 widen_view(connection, namespace, seen)
@@ -105,18 +104,23 @@ class Index(IndexFile):
 
     def remove(self, keys: Collection[str]) -> list[tuple[str, Piece]]:
         """Delete the rows of `keys`; the (kind, piece) that no entry refers to any more."""
-        with self.writing() as connection:
+        with self._changing() as connection:
             old = _found(connection, keys)
             loose = _replace(connection, old, (), [], self.limit_bytes)
-            self._mark(connection)
             for namespace in sorted({row.namespace for row in old.values()}):
                 narrow_view(connection, namespace)
         return loose
 
-    def _mark(self, connection: sa.Connection) -> None:
-        mark = self.next_mark(mark_of(connection)) if self.next_mark else None
-        if mark is not None:
-            connection.exec_driver_sql(f"PRAGMA user_version = {mark:d}")
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sa.Connection]:
+        """One transaction that changes entries, and gives the file another mark."""
+        marks, new = self.marks, None
+        with self.writing() as connection:
+            yield connection
+            if marks and (new := marks.next(mark_of(connection))) is not None:
+                connection.exec_driver_sql(f"PRAGMA user_version = {new:d}")
+        if marks and new is not None:
+            marks.took(new)
 
     def held(self) -> tuple[int, int]:
         """How many entries there are, and the bytes of their manifests and pieces, each once."""

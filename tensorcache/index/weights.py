@@ -240,7 +240,7 @@ def _seconds(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 def _weighed(row: Any, shared: tuple[int, ...], names: dict[str, str]) -> Weighed:
     if None in row[:8]:
         raise ValueError(f"a row of {row[0]!r:.20} has a time that is none")
-    return Weighed(row[0], names.setdefault(row[1], row[1]), *row[2:8], shared)
+    return Weighed._make((row[0], names.setdefault(row[1], row[1]), *row[2:8], shared))
 
 
 def _is_whole(row: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from tensorcache import disk, schema
 from tensorcache.errors import CacheFull, CacheTooNew, LeaseTimeout, TensorCacheError
 from tensorcache.index import SIDES, Index, IndexCorrupt, Use, carry_over
 from tensorcache.rows.follow import follow, told
-from tensorcache.rows.pieces import apart, next_mark, vouch
+from tensorcache.rows.pieces import Marks, apart, vouch
 
 _log = logging.getLogger("tensorcache")
 T = TypeVar("T")
@@ -53,7 +52,7 @@ def mended(
 
     `anew`: what is done then instead.
     """
-    index.next_mark = functools.partial(next_mark, root)
+    index.marks = Marks(root)
     with contextlib.suppress(IndexCorrupt):
         return do()
     try:

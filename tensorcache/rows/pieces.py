@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from tensorcache import disk
 from tensorcache.errors import CacheTooNew, EntryCorrupt, TensorCacheError
@@ -88,19 +89,28 @@ def _is_last(root: disk.Root, index: Index) -> bool:
     return isinstance(known, list) and mark(index) in known
 
 
-def next_mark(root: disk.Root, its: int) -> int | None:
-    """The mark that the index is to have after a change; None where nobody vouches for it now.
+class Marks(NamedTuple):
+    """The marks of the index of a root, as `sources/` remembers them.
 
-    Remembered before the change, beside the one that it has: whoever dies in between leaves either.
-    No copy made before has one of the two.
+    Both during a change, for whoever dies in it leaves either; after it the new one alone, which
+    no copy made before has.
     """
-    memory = disk.Memory(root, write=True)
-    known = memory.get(_MARK)
-    if not isinstance(known, list) or its not in known:
-        return None
-    new = _new_mark()
-    memory[_MARK] = [its, new]
-    return new
+
+    root: disk.Root
+
+    def next(self, its: int) -> int | None:
+        """The mark that the index gets with a change; None where nobody vouches for it now."""
+        memory = disk.Memory(self.root, write=True)
+        known = memory.get(_MARK)
+        if not isinstance(known, list) or its not in known:
+            return None
+        new = _new_mark()
+        memory[_MARK] = [its, new]
+        return new
+
+    def took(self, new: int) -> None:
+        """It has that mark now."""
+        disk.Memory(self.root, write=True)[_MARK] = [new]
 
 
 def _new_mark() -> int:
