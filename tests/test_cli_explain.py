@@ -147,6 +147,7 @@ def test_diff_says_what_made_two_entries_and_what_they_hold(cache, tc):
         "new": "float32 (n, 3)",
         "differing": 4,
         "first": 0,
+        "of": 4,
         "equal": False,
     }
 

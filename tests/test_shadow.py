@@ -39,7 +39,7 @@ def differing(shadow):
     return [(one.section, one.field, one.differing, one.of) for one in shadow.differences]
 
 
-# --- what it catches: two processes, whose hashes are salted and whose environments are set apart ---
+# --- what it catches: two processes with other salts of hashes and other environments ---
 
 TRIAL = """
 import json, logging, os, sys, time, torch
