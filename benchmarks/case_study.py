@@ -212,7 +212,7 @@ def draw(results, folder):
         ticks.append(f"{cap_said(cap)}, {jobs} job{'s' * (jobs > 1)}\nwith | without")
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set_ylabel("seconds of all trials")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(folder / "case-study-sums.svg", metadata={"Date": None})
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -129,7 +129,7 @@ def seconds(rows: list[Row], title: str) -> bytes:
         heights = [_part(row, name) for row in rows]
         axes.bar(numbers, heights, bottom=bottom, color=color, label=said)
         bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return _png(figure)
 
 
