@@ -395,7 +395,6 @@ def own_files():
     for folder, folders, names in os.walk(REPO):
         top = Path(folder)
         skipped = made | {"data", "outputs"} if top == REPO else made
-        folders[:] = [
-            name for name in folders if name not in skipped and not name.endswith("_cache")
-        ]
+        kept = (name for name in folders if not name.endswith("_cache"))
+        folders[:] = sorted(set(kept) - skipped)
         yield from (top / name for name in names)

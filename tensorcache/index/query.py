@@ -71,8 +71,8 @@ def run(
     sql: str,
     params: Params,
     *,
-    deadline_seconds: float,
-    max_rows: int,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    max_rows: int = MAX_ROWS,
     known: Mapping[str, str] | None = None,
 ) -> Table:
     """What `sql` selects; `known` are columns that it can name, with their kinds.

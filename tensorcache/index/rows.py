@@ -227,20 +227,13 @@ class Index(IndexFile):
         """
         return entries(self, where, params, namespace, listing or Listing())
 
-    def query(
-        self,
-        sql: str,
-        params: query.Params = (),
-        *,
-        deadline_seconds: float = query.DEADLINE_SECONDS,
-        max_rows: int = query.MAX_ROWS,
-    ) -> query.Table:
-        """What one SELECT gives, fetched whole; it can neither write nor run for long.
+    def query(self, sql: str, params: query.Params = (), **bounds: Any) -> query.Table:
+        """What one SELECT gives, fetched whole, within the `bounds` that `query.run` takes.
 
         Raises:
             BadQuery: it is wrong, writes, is more than one statement, or ran into the deadline.
         """
-        return query.run(self, sql, params, deadline_seconds=deadline_seconds, max_rows=max_rows)
+        return query.run(self, sql, params, **bounds)
 
 
 def _found(connection: sa.Connection, keys: Collection[str]) -> dict[str, Any]:
