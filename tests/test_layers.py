@@ -47,6 +47,7 @@ OWNERS = {
     "pandas": {"cache"},
     "typer": {"cli"},
     "rich": {"cli", "progress"},
+    "pyarrow": {"cli"},  # an extra: what `sql --parquet` writes with
     "matplotlib": {"cli"},  # an extra: what `stats --plot` draws with
     "yaml": {"cli"},  # people ask by the file that they have; never needed
 }
@@ -395,6 +396,5 @@ def own_files():
     for folder, folders, names in os.walk(REPO):
         top = Path(folder)
         skipped = made | {"data", "outputs"} if top == REPO else made
-        kept = (name for name in folders if not name.endswith("_cache"))
-        folders[:] = sorted(set(kept) - skipped)
+        folders[:] = sorted({name for name in folders if not name.endswith("_cache")} - skipped)
         yield from (top / name for name in names)
