@@ -21,7 +21,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 STARTED = time.perf_counter()
 try:  # these take a moment, in which somebody may think better of it
@@ -36,6 +36,9 @@ try:  # these take a moment, in which somebody may think better of it
 except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
     sys.exit(130)
+
+if TYPE_CHECKING:
+    import torch
 
 
 def main() -> int:
@@ -73,12 +76,7 @@ def main() -> int:
 
 
 def run(
-    config: Config,
-    trace: Trace = Trace(None, STARTED),  # noqa: B008 - writes nothing
-    objective: str | None = None,
-    *,
-    strict_keys: bool = False,
-    shadow: float = 0.0,
+    config: Config, trace: Trace, objective: str | None, *, strict_keys: bool, shadow: float
 ) -> None:
     """Everything, in order; each epoch of a fold says the `objective` of what it will score.
 
@@ -91,15 +89,10 @@ def run(
     check_db(config.paths.db)
     check_figures(config)
 
-    import torch  # seconds, which neither an explanation nor a refusal spends
+    device = _device(config)  # torch: seconds, which neither an explanation nor a refusal spends
     from model_a import outputs, results, scoring
-    from model_a.columns import columns_of, pick_device
+    from model_a.columns import columns_of
     from model_a.progress import epochs
-
-    torch.set_num_threads(config.repro.threads)
-    device = pick_device(config.repro.device)
-    if device.type != "cpu":  # there all that is used is deterministic, and to ask takes a second
-        torch.use_deterministic_algorithms(True, warn_only=True)
 
     # 2. Lists and batches, from the cache or into it
     trace.imported()
@@ -131,14 +124,23 @@ def run(
     report |= {"label": label, "train_seconds": seconds, **results.per_epoch(fits, seconds)}
 
     # 5. The test seasons, once; and what is left behind
-    results.leave_model(config, fits, label)
     tested = scoring.score_test(config, payload, final, device)
-    results.leave_metrics(config, scored, tested, label)
-    if config.outputs.figures:
-        results.leave_figures(config, scored, tested, fits, label)
+    results.leave(config, scored, tested, fits, label)
     outputs.write_json(directory, "run.json", report)
     trace.say("done", train_seconds=seconds)
     print(f"trained in {report['train_seconds']:.1f} s, outputs in {directory}")
+
+
+def _device(config: Config) -> torch.device:
+    """What to train on, and torch told to give the same figures each time."""
+    import torch  # seconds
+    from model_a.columns import pick_device
+
+    torch.set_num_threads(config.repro.threads)
+    device = pick_device(config.repro.device)
+    if device.type != "cpu":  # there all that is used is deterministic, and to ask takes a second
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return device
 
 
 def check_figures(config: Config) -> None:

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from model_a.scoring import Fitted
 
 
+def leave(
+    config: Config,
+    scored: list[dict[str, Any]],
+    tested: list[dict[str, Any]],
+    fits: list[Fitted],
+    label: str,
+) -> None:
+    """Everything: the model, its metrics, and the pictures where they are asked for."""
+    leave_model(config, fits, label)
+    leave_metrics(config, scored, tested, label)
+    if config.outputs.figures:
+        leave_figures(config, scored, tested, fits, label)
+
+
 def leave_model(config: Config, fits: list[Fitted], label: str) -> None:
     """The weights of the last fit, and how each came about."""
     directory = config.paths.outputs
