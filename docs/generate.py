@@ -237,7 +237,9 @@ Each namespace is a view that shows its entries with every input as a column. Fi
 {VIEW_COLUMNS},
 then the inputs, nested ones joined by `__`. A name that is no identifier, or is one of the first,
 is `input_<name>`. Lists are JSON, true and false are 1 and 0, dates are text, and an input that an
-entry lacks is NULL. A view has at most {schema.MAX_INPUT_COLUMNS} inputs.
+entry lacks is NULL. A view has at most {schema.MAX_INPUT_COLUMNS} inputs. An
+input that is a number, true or false in one entry and a dict in another is NULL for the other,
+whose dict has columns of its own.
 
 A column is cast to the narrowest type that holds all its values: `BOOLEAN`, `BIGINT`, `DOUBLE`
 (for whole numbers and others together, too), `VARCHAR` (texts and lists of up to

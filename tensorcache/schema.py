@@ -38,7 +38,8 @@ _PARTS = re.compile(  # of the text of a view: a place, a kind, a name
     r"""json_extract\(entry\.inputs, '((?:[^']|'')*)'\)| AS ([A-Z]+)\)| AS "(\w+)\"""", re.ASCII
 )
 INPUT_INDEX = "_input "  # how the names of indexes over an input begin
-_INDEXED = frozenset({"BOOLEAN", "BIGINT", "DOUBLE", "VARCHAR"})
+_NUMBERS = frozenset({"BOOLEAN", "BIGINT", "DOUBLE"})
+_INDEXED = _NUMBERS | {"VARCHAR"}
 
 metadata = sa.MetaData(naming_convention={"fk": "_%(table_name)s_%(column_0_name)s"})
 
@@ -239,7 +240,8 @@ def view(namespace: str, found: Iterable[Leaf]) -> str:
     """The text of the view of `namespace`, whose entries' inputs have the leaves `found`.
 
     A tagged value is shown plain (a date as its text), a list as JSON, true and false as 1 and 0,
-    and an input that an entry lacks as NULL.
+    and an input that an entry lacks as NULL. So is a dict where the others are all numbers, or all
+    true and false: what it holds has columns of its own.
     """
     return f"CREATE VIEW {quoted(namespace)} AS {selected(namespace, found)}"
 
@@ -248,7 +250,7 @@ def selected(namespace: str, found: Iterable[Leaf], more: Iterable[str] = ()) ->
     """The SELECT of that view; with `more` columns of the table `entry`, by name."""
     columns = [f"entry.{name}" for name in (*FIXED_COLUMNS, *more)]
     columns += [
-        f"{_value(places, kind)} AS {quoted(name)}" for name, (_, places, kind) in _inputs(found)
+        f"{_value(one, 'entry.inputs')} AS {quoted(name)}" for name, one in _inputs(found).items()
     ]
     return (
         f"SELECT {', '.join(columns)} "  # noqa: S608 - quoted
@@ -258,7 +260,7 @@ def selected(namespace: str, found: Iterable[Leaf], more: Iterable[str] = ()) ->
 
 def kinds(found: Iterable[Leaf]) -> dict[str, str]:
     """The input columns of the view that has the leaves `found`, and the kind of each."""
-    return {name: kind for name, (_, _, kind) in _inputs(found)}
+    return {name: one.kind for name, one in _inputs(found).items()}
 
 
 def input_indexes(namespace: str, found: Iterable[Leaf]) -> dict[str, str]:
@@ -269,14 +271,14 @@ def input_indexes(namespace: str, found: Iterable[Leaf]) -> dict[str, str]:
     what it finds need not be sorted.
     """
     texts: dict[str, str] = {}
-    for column, (path, places, kind) in _inputs(found):
-        if len(path) == 1 and kind in _INDEXED and len(texts) < MAX_INPUT_INDEXES:
+    for column, one in _inputs(found).items():
+        if len(one.path) == 1 and one.kind in _INDEXED and len(texts) < MAX_INPUT_INDEXES:
             name = f"{INPUT_INDEX}{namespace} {column}"
             if len(name) > MAX_NAME_BYTES:
                 name = f"{name[:46]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
             texts[name] = (
                 f"CREATE INDEX {quoted(name)} ON entry "
-                f"(namespace, {_value(places, kind, 'inputs')}, created_at)"
+                f"(namespace, {_value(one, 'inputs')}, created_at)"
                 f"{input_indexes_end(namespace)}"
             )
     return texts
@@ -341,19 +343,30 @@ def _joined(path: tuple[str, ...]) -> str:
     return "__".join(name[1:] if name.startswith("$$") else name for name in path)
 
 
-def _inputs(
-    found: Iterable[Leaf],
-) -> Iterator[tuple[str, tuple[tuple[str, ...], list[str], str]]]:
+class _Input(NamedTuple):
+    """An input that is a column; `whole` is the place where others may have a dict, else ""."""
+
+    path: tuple[str, ...]
+    places: list[str]
+    kind: str
+    whole: str
+
+
+def _inputs(found: Iterable[Leaf]) -> dict[str, _Input]:
     """The name of each input column, with its path, where its value may lie, and its kind."""
     tags: dict[tuple[str, ...], dict[str, set[str]]] = {}
     for leaf in found:
         tags.setdefault(leaf.path, {}).setdefault(leaf.tag, set()).add(leaf.kind)
+    dicts = {path[:end] for path in tags for end in range(1, len(path))}
+    inputs = {}
     for path, name in _names(tags).items():
         steps = "$" + "".join("." + _step(step) for step in path)
         places = [f"{steps}.{_step(tag)}" for tag in sorted(tags[path].keys() - {""})]
         if "" in tags[path]:
             places.append(steps)
-        yield name, (path, places, _widest(set().union(*tags[path].values())))
+        kind = _widest(set().union(*tags[path].values()))
+        inputs[name] = _Input(path, places, kind, steps if path in dicts else "")
+    return inputs
 
 
 def _widest(kinds: set[str]) -> str:
@@ -364,10 +377,16 @@ def _widest(kinds: set[str]) -> str:
     return ""
 
 
-def _value(places: list[str], kind: str, inputs: str = "entry.inputs") -> str:
-    values = [f"json_extract({inputs}, {_literal(place)})" for place in places]
+def _value(one: _Input, inputs: str) -> str:
+    values = []
+    for place in map(_literal, one.places):
+        value = f"json_extract({inputs}, {place})"
+        if place == _literal(one.whole) and one.kind in _NUMBERS:  # which a CAST would make 0
+            kind = f"lower(json_type({inputs}, {place}))"  # DuckDB writes it in capitals
+            value = f"CASE WHEN {kind} = 'object' THEN NULL ELSE {value} END"
+        values.append(value)
     value = values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
-    return f"CAST({value} AS {kind})" if kind else value
+    return f"CAST({value} AS {one.kind})" if one.kind else value
 
 
 def _step(name: str) -> str:

@@ -1,0 +1,72 @@
+"""Answers: nothing is shown, compared or turned into what it is not."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+import duckdb
+import pandas as pd
+import pytest
+
+from tensorcache.index import view
+
+SPACE = "my.batches"
+
+
+def publish(cache, **inputs):
+    cache.get_or_build(inputs, lambda: {"x": list(inputs)}, version="1", namespace=SPACE)
+
+
+@pytest.fixture
+def dicts(cache):
+    """Inputs that are plain in one entry, a dict in the next, and a date in another."""
+    publish(cache, n=0, stop=False, lr=0.1, at=1)
+    publish(cache, n=1, stop={"patience": 5}, lr={"start": 0.2}, at={"day": 2})
+    publish(cache, n=2, stop=True, lr=2, at=pd.Timestamp("2026-03-01").to_pydatetime())
+    return cache
+
+
+def test_a_dict_is_no_number_and_not_false(dicts):
+    asked = f'SELECT stop, stop__patience, lr, lr__start FROM "{SPACE}" ORDER BY n'
+
+    assert dicts.table(asked).rows == [
+        (0, None, 0.1, None),
+        (None, 5, None, 0.2),
+        (1, None, 2.0, None),
+    ]
+    for condition, holds_of in (
+        ("NOT stop", [0]),
+        ("lr < 0.15", [0]),
+        ("lr > 0.15", [2]),
+        ("at = 1", [0]),
+        ("at LIKE '2026-03%'", [2]),
+    ):
+        assert dicts.entries(condition, namespace=SPACE).n.tolist() == holds_of
+    assert str(dicts.entries(namespace=SPACE)["stop"].dtype) == "boolean"
+
+
+def test_nor_is_it_to_an_index_over_the_input(cache, monkeypatch):
+    monkeypatch.setattr(view, "MANY_ENTRIES", 2)
+    monkeypatch.setattr(view, "SELDOM", 1)
+    for n in range(4):
+        publish(cache, n=n, lr=n / 2)
+    publish(cache, n=4, lr={"start": 0.2})
+
+    assert cache.entries("lr < 0.15", namespace=SPACE).n.tolist() == [0]
+    with contextlib.closing(sqlite3.connect(f"{cache.root}/index.sqlite")) as plain:
+        asked = f'EXPLAIN QUERY PLAN SELECT * FROM "{SPACE}" WHERE lr < 0.15'
+        assert f"INDEX _input {SPACE} lr (" in plain.execute(asked).fetchone()[3]
+
+
+def test_duckdb_reads_such_a_view_too(dicts):
+    with contextlib.closing(sqlite3.connect(f"{dicts.root}/index.sqlite")) as plain:
+        ((text,),) = plain.execute("SELECT sql FROM sqlite_master WHERE name = ?", (SPACE,))
+        entry = pd.read_sql("SELECT * FROM entry", plain)  # noqa: F841 - duckdb finds it
+    with duckdb.connect() as duck:
+        duck.execute("CREATE TABLE entry AS SELECT * FROM entry")
+        duck.execute(text)
+
+        rows = duck.sql(f'SELECT stop, lr, lr__start FROM "{SPACE}" ORDER BY n').fetchall()
+
+    assert rows == [(False, 0.1, None), (None, None, 0.2), (True, 2.0, None)]
