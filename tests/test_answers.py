@@ -70,3 +70,25 @@ def test_duckdb_reads_such_a_view_too(dicts):
         rows = duck.sql(f'SELECT stop, lr, lr__start FROM "{SPACE}" ORDER BY n').fetchall()
 
     assert rows == [(False, 0.1, None), (None, None, 0.2), (True, 2.0, None)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "values"),
+    [
+        (f'sum("on") AS "on" FROM "{SPACE}"', [2]),
+        ("strftime('%H h', created_at) AS created_at FROM entry LIMIT 1", None),
+        ("strftime('%Y', '2026-03-01') AS created_at, created_at AS c FROM entry LIMIT 1", None),
+        ("date('2026-03-01') AS created_at, created_at AS c FROM entry LIMIT 1", ["2026-03-01"]),
+        ("'2026-13-01 00:00:00.000000' AS created_at FROM entry LIMIT 1", None),
+    ],
+)
+def test_a_result_that_is_named_like_a_column_keeps_its_values(cache, asked, values):
+    for n in range(3):
+        publish(cache, n=n, on=n > 0)
+
+    frame = cache.sql(f"SELECT {asked}")
+
+    told = [row[0] for row in cache.table(f"SELECT {asked}").rows]
+    assert frame.iloc[:, 0].tolist() == told
+    assert frame.iloc[:, 0].dtype != bool
+    assert values in (None, told)

@@ -25,7 +25,8 @@ _MADE_OF: dict[str, tuple[type, ...]] = {
 def frame(table: Table) -> pd.DataFrame:
     """Counts and bytes are int64, times UTC, true and false bool; with NULLs: Int64 and boolean.
 
-    What is no column of a table or view, as a sum, is what its values are.
+    What is no column of a table or view, as a sum, is what its values are. A result that is only
+    named like a column has its type where all its values could be of it.
     """
     import pandas as pd  # 0.4 s that only a question spends
 
@@ -41,14 +42,16 @@ def _column(values: Sequence[Any], kind: str) -> pd.Series[Any]:
     import pandas as pd  # as above
 
     there = [value for value in values if value is not None]
-    if not all(isinstance(value, _MADE_OF.get(kind, ())) for value in there):
+    if not all(_can_be(kind, value) for value in there):
         kind = ""  # not what the column should hold
     kind = kind or _kind_of(there)
     lacks = len(there) < len(values)
     series = pd.Series(values, dtype=object)
     if kind == "DATETIME":
         times = pd.to_datetime(series, utc=True, format="ISO8601", errors="coerce")
-        return times.astype("datetime64[us, UTC]")
+        if times.count() == len(there):
+            return times.astype("datetime64[us, UTC]")
+        kind = "TEXT"  # of no such day
     if kind == "BIGINT":
         return series.astype("Int64" if lacks else "int64")
     if kind == "BOOLEAN":
@@ -58,6 +61,14 @@ def _column(values: Sequence[Any], kind: str) -> pd.Series[Any]:
     if kind in ("TEXT", "VARCHAR"):
         return series.astype(pd.Series(["text"]).dtype)  # object, or since pandas 3 str
     return series
+
+
+def _can_be(kind: str, value: Any) -> bool:
+    if not isinstance(value, _MADE_OF.get(kind, ())):
+        return False
+    if kind == "DATETIME":
+        return _TIME.fullmatch(value) is not None
+    return kind != "BOOLEAN" or value in (0, 1)
 
 
 def _kind_of(values: Sequence[Any]) -> str:
