@@ -60,7 +60,8 @@ def test_what_parquet_cannot_hold_leaves_the_file_alone(keys, tc, tmp_path):
     assert "CAST the column to one type" in err
     assert len(err.splitlines()) == 1
     assert file.read_text() == "mine"
-    assert tc("sql", ASKED, "--parquet", str(tmp_path / "no" / "x"))[0] == 3
+    code, _, err = tc("sql", ASKED, "--parquet", nowhere := str(tmp_path / "no" / "x"))
+    assert (code, err) == (2, f"tensorcache: --parquet {nowhere!r}: No such file or directory\n")
 
 
 def test_parquet_without_pyarrow_says_how_to_get_it(keys, tc, tmp_path, monkeypatch):

@@ -190,6 +190,9 @@ def _write_parquet(frame: Any, path: str) -> None:
     except (pa.ArrowException, TypeError, ValueError) as error:
         said = str(error).splitlines()[0]
         raise options.WrongUse(f"--parquet: {said}: CAST the column to one type") from error
-    with open(path, "wb") as file:
-        file.write(written)
+    try:
+        with open(path, "wb") as file:
+            file.write(written)
+    except OSError as error:
+        raise options.WrongUse(f"--parquet {path!r}: {error.strerror or error}") from error
     text.remark(f"wrote {text.count(len(frame), 'row')} to {os.path.abspath(path)}")
