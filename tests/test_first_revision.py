@@ -237,6 +237,17 @@ def test_on_a_full_disk_it_is_kept_and_entries_can_be_removed(old, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
+def test_its_uses_are_summed_where_it_has_to_be_made_anew(old):
+    with contextlib.closing(sqlite3.connect(os.path.join(old.root, "index.sqlite"))) as plain:
+        plain.execute("UPDATE entry SET created_at = 'rot' WHERE uses = 0")
+        plain.commit()
+
+    old.put(key_of(old, 3), 7)
+
+    assert old.stats().hits == 5
+    assert old.stats(by="namespace").groups["spam"].hits == 5
+
+
 def test_an_older_version_hits_and_says_that_it_is_too_old_to_write(old, monkeypatch):
     old.put(key_of(old, 3), 7)
     monkeypatch.setattr(schema, "HEAD", "0001")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from tensorcache.errors import LeaseTimeout, TensorCacheError
 from tensorcache.index.file import IndexFile
 from tensorcache.index.sums import weigh
+from tensorcache.index.uses import Use, add, seconds_of
 from tensorcache.manifest import AHEAD_SECONDS
 from tensorcache.worth import warmed
 
@@ -54,6 +55,9 @@ def carry_over(old: IndexFile, new: IndexFile) -> bool:
             whole = whole and some is not None and len(ours) == len(some)
             if ours:
                 with new.writing() as connection:
+                    if carried is _EVENTS and is_first:  # which had no sums by the hour
+                        add(connection, [Use(_seconds(at), *rest) for at, *rest in ours])
+                        continue
                     connection.exec_driver_sql(carried.statement, ours)
                     if carried is _USES:
                         weigh(connection, [row[-1] for row in ours])
@@ -147,6 +151,10 @@ def _is_time(value: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _seconds(at: str) -> float:
+    return seconds_of(dt.datetime.fromisoformat(at))
 
 
 _USES = _Carried(

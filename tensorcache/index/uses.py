@@ -54,13 +54,19 @@ def take(connection: sa.Connection, uses: Sequence[Use], journal: str | None) ->
     """Write `uses`, unless those of that journal were taken already; count those of entries."""
     if journal is not None and not _is_new(connection, journal):
         return
-    event, uses = schema.event, _told(connection, uses)
-    made = [dict(zip(_COLUMNS, (time_of(use.at), *use[1:]), strict=True)) for use in uses]
-    connection.execute(sa.insert(event), made)
+    event, uses = schema.event, add(connection, uses)
     newest = sa.select(sa.func.max(event.c.id)).scalar_subquery()
     connection.execute(sa.delete(event).where(event.c.id <= newest - MOST_EVENTS))
     _count(connection, [use for use in uses if use.kind in USED])
+
+
+def add(connection: sa.Connection, uses: Sequence[Use]) -> list[Use]:
+    """Write `uses` as events, and sum them up; what they are, where entries tell more of them."""
+    uses = _told(connection, uses)
+    made = [dict(zip(_COLUMNS, (time_of(use.at), *use[1:]), strict=True)) for use in uses]
+    connection.execute(sa.insert(schema.event), made)
     _add_hours(connection, uses, time.time())
+    return uses
 
 
 def _told(connection: sa.Connection, uses: Sequence[Use]) -> list[Use]:
