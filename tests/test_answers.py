@@ -9,6 +9,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from tensorcache.errors import BadQuery
 from tensorcache.index import view
 
 SPACE = "my.batches"
@@ -92,3 +93,22 @@ def test_a_result_that_is_named_like_a_column_keeps_its_values(cache, asked, val
     assert frame.iloc[:, 0].tolist() == told
     assert frame.iloc[:, 0].dtype != bool
     assert values in (None, told)
+
+
+@pytest.mark.parametrize(
+    "where", ["1) LIMIT 2 /*", "1) GROUP BY (namespace", "1 /* or", "(1", "1)", "1) -- ("]
+)
+def test_a_condition_stays_within_its_parentheses(cache, where):
+    publish(cache, n=1)
+
+    with pytest.raises(BadQuery, match="is no condition: its parentheses do not match"):
+        cache.entries(where)
+
+
+@pytest.mark.parametrize(
+    "where", ["n = 1 -- )", "(n) IN (1, 2)", "n = 1 AND ')' <> '(' /* ) */", "n IN (SELECT 1)"]
+)
+def test_a_condition_may_have_parentheses(cache, where):
+    publish(cache, n=1)
+
+    assert cache.entries(where, namespace=SPACE).n.tolist() == [1]

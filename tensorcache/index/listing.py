@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import accumulate
 from typing import NamedTuple
 
 from tensorcache import schema
@@ -87,7 +89,7 @@ def _statement(
             hint = "; inputs need a namespace" if selected == "entry" else ""
             raise BadQuery(f"no column {name!r}: there are {', '.join(kinds)}{hint}")
     names = [schema.quoted(known[name.lower()]) for name in listing.columns or shown]
-    condition = f" WHERE ({where}\n)" if where else ""  # the line ends a comment in `where`
+    condition = f" WHERE {_closed(where)}" if where else ""
     order = [(schema.quoted(known[name.lower()]), falls) for name, falls in listing.sort]
     if '"created_at"' not in dict(order):
         order.append(('"created_at"', True))
@@ -96,3 +98,17 @@ def _statement(
     terms = ", ".join(f"{name} DESC" if falls else name for name, falls in order)
     limit = "" if listing.limit is None else f" LIMIT {int(listing.limit)}"
     return f"SELECT {', '.join(names)} FROM {selected}{condition} ORDER BY {terms}{limit}"  # noqa: S608 - fenced
+
+
+def _closed(where: str) -> str:
+    """`where` in parentheses that nothing in it can close.
+
+    Raises:
+        BadQuery: it closes one that it did not open, or leaves one or a comment open.
+    """
+    closed = f"({where}\n)"  # the line ends a comment
+    bare = query.QUOTED.sub(" ", closed)
+    depths = list(accumulate((mark == "(") - (mark == ")") for mark in bare))
+    if 0 not in depths or depths.index(0) < len(bare) - 1:
+        raise BadQuery(f"{where!r:.80} is no condition: its parentheses do not match")
+    return closed

@@ -43,7 +43,7 @@ _OF_THE_FILE = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-_WORDS = re.compile(  # a "word" is group 1; whatever else could hold a quote is passed over
+QUOTED = re.compile(  # a "word" is group 1; whatever else could hold a quote is passed over
     r"""'(?:[^']|'')*' | "((?:[^"]|"")*)" | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?(?:\*/|\Z)""",
     re.DOTALL | re.VERBOSE,
 )
@@ -165,7 +165,7 @@ def _mistaken_words(connection: sqlite3.Connection, sql: str, params: Params) ->
 
     In backticks a word can be nothing but a name, so whatever fails to compile then was a string.
     """
-    for word in _WORDS.finditer(sql):
+    for word in QUOTED.finditer(sql):
         if word[1] is None:
             continue
         strict = word[1].replace('""', '"').replace("`", "``")
