@@ -41,7 +41,7 @@ cache.entries("bytes > 1e6 AND NOT use_playoffs", namespace="league.batches")
 ```
 
 What people ask can only read; it ends after 5 seconds and after 100,000 rows. A pattern of `LIKE`
-has at most 100 characters, so that no single comparison outlasts that.
+has at most 66 characters, so that no single comparison outlasts that.
 
 ## The questions
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 
 import duckdb
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 
 from tensorcache.errors import BadQuery
 from tensorcache.index import view
+from tensorcache.index.query import DEADLINE_SECONDS, MAX_VALUE_BYTES
 
 SPACE = "my.batches"
 
@@ -112,3 +114,21 @@ def test_a_condition_may_have_parentheses(cache, where):
     publish(cache, n=1)
 
     assert cache.entries(where, namespace=SPACE).n.tolist() == [1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "asked",
+    [
+        f"hex(zeroblob({MAX_VALUE_BYTES // 2 - 1})) GLOB '*{'[0-1]' * 12}2'",
+        "json_patch('{}', '{}')",
+    ],
+)
+def test_no_comparison_of_sets_outlasts_the_deadline(cache, asked):
+    publish(cache, n=1)
+    began = time.process_time()  # others may be at work here
+
+    with contextlib.suppress(BadQuery):
+        cache.table(f"SELECT {asked}")
+
+    assert time.process_time() - began < DEADLINE_SECONDS
