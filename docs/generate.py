@@ -242,7 +242,8 @@ input that is a number, true or false in one entry and a dict in another is NULL
 whose dict has columns of its own.
 
 A column is cast to the narrowest type that holds all its values: `BOOLEAN`, `BIGINT`, `DOUBLE`
-(for whole numbers and others together, too), `VARCHAR` (texts and lists of up to
+(for whole numbers and others together, too), `HUGEINT` (for whole numbers where one is beyond
+2^53, which a float would round), `VARCHAR` (texts and lists of up to
 {schema.SHORT_CHARACTERS} characters), `TEXT` (longer ones), `CHAR` (nothing but NULL so far); of
 numbers and texts together it has no type. Views follow the inputs of new entries, and of those that
 are left: where more than 1,000 newer ones would have to be read for that, a view goes on showing

@@ -28,17 +28,19 @@ from tensorcache.key import TAG
 HEAD = "0002"
 MAX_INPUT_COLUMNS = 200
 MAX_NAME_BYTES = 63
+MOST_EXACT = 1 << 53  # whole numbers up to it are exact as floats
 MAX_INPUT_INDEXES = 12
 SHORT_CHARACTERS = 200  # of a text that an index may hold
 FIXED_COLUMNS = ("key", "bytes", "created_at", "last_used_at", "build_seconds", "pinned")
-# What the values of an input may be cast to, narrow to wide; CHAR: there is none but NULL so far.
-# DuckDB, which runs the text of a view by itself, knows these words too.
-_KINDS = (("CHAR", "BOOLEAN", "BIGINT", "DOUBLE"), ("CHAR", "VARCHAR", "TEXT"))
+# What the values of an input may be cast to, narrow to wide, in words that DuckDB knows as well.
+# CHAR: there is none but NULL so far; HUGEINT: a BIGINT that a DOUBLE would round.
+_WHOLE, _ROUND = ("CHAR", "BOOLEAN", "BIGINT", "HUGEINT"), ("CHAR", "BOOLEAN", "BIGINT", "DOUBLE")
+_KINDS = (_WHOLE, _ROUND, ("CHAR", "VARCHAR", "TEXT"))
 _PARTS = re.compile(  # of the text of a view: a place, a kind, a name
     r"""json_extract\(entry\.inputs, '((?:[^']|'')*)'\)| AS ([A-Z]+)\)| AS "(\w+)\"""", re.ASCII
 )
 INPUT_INDEX = "_input "  # how the names of indexes over an input begin
-_NUMBERS = frozenset({"BOOLEAN", "BIGINT", "DOUBLE"})
+_NUMBERS = frozenset({"BOOLEAN", "BIGINT", "HUGEINT", "DOUBLE"})
 _INDEXED = _NUMBERS | {"VARCHAR"}
 
 metadata = sa.MetaData(naming_convention={"fk": "_%(table_name)s_%(column_0_name)s"})
@@ -169,12 +171,7 @@ taken = sa.Table(  # the journals whose uses are counted, so that none is counte
     sa.Column("at", sa.DateTime, nullable=False),
 )
 
-_TYPES = (
-    (sa.DateTime, "DATETIME"),
-    (sa.Float, "DOUBLE"),
-    (sa.Integer, "BIGINT"),
-    (sa.Text, "TEXT"),
-)
+_TYPES = (sa.DateTime, "DATETIME"), (sa.Float, "DOUBLE"), (sa.Integer, "BIGINT"), (sa.Text, "TEXT")
 TABLE_KINDS = {  # of each table, the kinds of its columns
     table.name: {
         column.name: next(kind for type_, kind in _TYPES if isinstance(column.type, type_))
@@ -229,7 +226,8 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "BOOLEAN"
     if isinstance(value, int):
-        return "BIGINT" if -(1 << 63) <= value < 1 << 63 else ""
+        huge = "HUGEINT" if -(1 << 63) <= value < 1 << 63 else ""
+        return "BIGINT" if abs(value) <= MOST_EXACT else huge
     if isinstance(value, float):
         return "DOUBLE"
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
@@ -260,7 +258,7 @@ def selected(namespace: str, found: Iterable[Leaf], more: Iterable[str] = ()) ->
 
 def kinds(found: Iterable[Leaf]) -> dict[str, str]:
     """The input columns of the view that has the leaves `found`, and the kind of each."""
-    return {name: one.kind for name, one in _inputs(found).items()}
+    return {name: one.kind.replace("HUGE", "BIG") for name, one in _inputs(found).items()}
 
 
 def input_indexes(namespace: str, found: Iterable[Leaf]) -> dict[str, str]:
@@ -380,11 +378,10 @@ def _widest(kinds: set[str]) -> str:
 def _value(one: _Input, inputs: str) -> str:
     values = []
     for place in map(_literal, one.places):
-        value = f"json_extract({inputs}, {place})"
+        values.append(f"json_extract({inputs}, {place})")
         if place == _literal(one.whole) and one.kind in _NUMBERS:  # which a CAST would make 0
             kind = f"lower(json_type({inputs}, {place}))"  # DuckDB writes it in capitals
-            value = f"CASE WHEN {kind} = 'object' THEN NULL ELSE {value} END"
-        values.append(value)
+            values[-1] = f"CASE WHEN {kind} = 'object' THEN NULL ELSE {values[-1]} END"
     value = values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
     return f"CAST({value} AS {one.kind})" if one.kind else value
 

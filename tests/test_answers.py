@@ -49,6 +49,18 @@ def test_a_dict_is_no_number_and_not_false(dicts):
     assert str(dicts.entries(namespace=SPACE)["stop"].dtype) == "boolean"
 
 
+def test_a_large_whole_number_is_not_rounded_beside_a_float(cache):
+    for seed in ((1 << 53) + 1, 1, 0.5):
+        publish(cache, seed=seed, exact=7 if seed == 0.5 else (1 << 53) + 1)
+
+    frame = cache.entries(f"seed = {(1 << 53) + 1}", namespace=SPACE)
+
+    assert frame.seed.tolist() == frame.exact.tolist() == [(1 << 53) + 1]
+    assert str(frame.exact.dtype) == "int64"
+    assert (1 << 53) + 1 in cache.entries(namespace=SPACE).seed.tolist()
+    assert len(cache.entries(f"seed = {1 << 53}", namespace=SPACE)) == 0
+
+
 def test_nor_is_it_to_an_index_over_the_input(cache, monkeypatch):
     monkeypatch.setattr(view, "MANY_ENTRIES", 2)
     monkeypatch.setattr(view, "SELDOM", 1)

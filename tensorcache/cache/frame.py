@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tensorcache.schema import MOST_EXACT
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -77,7 +79,8 @@ def _kind_of(values: Sequence[Any]) -> str:
     if types == {int}:
         return "BIGINT"
     if types and types <= {int, float}:
-        return "DOUBLE"
+        is_exact = all(abs(value) <= MOST_EXACT for value in values if type(value) is int)
+        return "DOUBLE" if is_exact else ""
     if types == {str}:
         return "DATETIME" if all(map(_TIME.fullmatch, values)) else "TEXT"
     return ""
