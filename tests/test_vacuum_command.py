@@ -116,6 +116,23 @@ def test_where_takes_exactly_what_entries_gives_for_it(cache, root, shown):
     assert goes(shown("--where", where, "--older-than", "1d")) == []
 
 
+def test_where_in_a_namespace_means_inputs_as_entries_does(cache, root, shown):
+    """An input may be named as a column of all entries is."""
+    keys = [
+        cache.get_or_build(
+            {"uses": n % 2, "folds": n}, lambda: {"x": b"1"}, version="1", namespace="t.inputs"
+        ).key.digest
+        for n in range(4)
+    ]
+    age(root, keys)
+    plain = ("--namespace", "t.inputs", "--where")
+    listed = set(cache.entries("uses = 0 AND folds > 0", namespace="t.inputs")["key"])
+
+    assert set(goes(shown(*plain, "uses = 0 AND folds > 0"))) == listed == {keys[2]}
+    assert there(cache) == {*keys} - listed
+    assert goes(shown(*plain, "folds = 3")) == keys[3:]
+
+
 # --- stale ---
 
 
