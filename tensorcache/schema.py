@@ -348,12 +348,15 @@ def _inputs(
     tags: dict[tuple[str, ...], dict[str, set[str]]] = {}
     for leaf in found:
         tags.setdefault(leaf.path, {}).setdefault(leaf.tag, set()).add(leaf.kind)
+    parents = {path[:depth] for path in tags for depth in range(1, len(path))}
     for path, name in _names(tags).items():
         steps = "$" + "".join("." + _step(step) for step in path)
         places = [f"{steps}.{_step(tag)}" for tag in sorted(tags[path].keys() - {""})]
         if "" in tags[path]:
             places.append(steps)
-        yield name, (path, places, _widest(set().union(*tags[path].values())))
+        # What is a dict in other entries has no kind: its text would be cast to a number.
+        kind = "" if path in parents else _widest(set().union(*tags[path].values()))
+        yield name, (path, places, kind)
 
 
 def _widest(kinds: set[str]) -> str:
