@@ -62,6 +62,7 @@ def test_it_hits_and_is_read_before_anything_upgrades_it(old):
     with tensorcache.open(old.root, mode="ro") as cache:
         assert cache.get(key_of(cache, 1)).hit
         assert len(cache.entries()) == 3
+        assert len(cache.entries("n > 0", namespace="spam")) == 2
         assert cache.verify() == []
 
     assert old.get(key_of(old, 1)).hit

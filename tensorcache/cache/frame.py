@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ _MADE_OF: dict[str, tuple[type, ...]] = {
     "DOUBLE": (float,),
     "TEXT": (str,),
     "VARCHAR": (str,),
+}
+
+_FITS: dict[str, Callable[[Any], object]] = {
+    "BOOLEAN": (0, 1).__contains__,
+    "DATETIME": _TIME.fullmatch,
 }
 
 
@@ -43,6 +48,9 @@ def _column(values: Sequence[Any], kind: str) -> pd.Series[Any]:
     there = [value for value in values if value is not None]
     if not all(isinstance(value, _MADE_OF.get(kind, ())) for value in there):
         kind = ""  # not what the column should hold
+    fits = _FITS.get(kind)
+    if fits and not all(map(fits, there)):
+        kind = ""  # another value that was given the name of the column
     kind = kind or _kind_of(there)
     lacks = len(there) < len(values)
     series = pd.Series(values, dtype=object)

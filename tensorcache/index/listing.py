@@ -61,9 +61,11 @@ def asked(
         return _statement("entry", "rowid", where, listing, shown, kinds), kinds
     with file.reading() as connection:
         leaves = shown_by(connection, namespace)
+        columns = connection.exec_driver_sql("SELECT name FROM pragma_table_info('entry')")
+        there = set(columns.scalars())  # an older index, which may only be read, has fewer
     inputs = schema.kinds(leaves)
     taken = {*schema.FIXED_COLUMNS, *map(str.lower, inputs)}
-    more = [name for name in kinds if name not in taken]
+    more = [name for name in kinds if name in there and name not in taken]
     # Not the view itself, which shows no version and no uses. No input is named "#".
     inner = schema.selected(namespace, leaves, [*more, 'rowid AS "#"'])
     kinds = {name: kinds[name] for name in (*schema.FIXED_COLUMNS, *more)} | inputs
