@@ -169,7 +169,7 @@ def bytes_of_large(
         links = where_in(connection, sa.select(link.shard), link.entry, found)
         digests = {row.shard for row in links}
         pieces = where_in(connection, sa.select(shard.bytes), shard.digest, digests)
-        return sum(found.values()) + sum(row.bytes for row in pieces)
+        return int(sum(found.values()) + sum(row.bytes for row in pieces))
 
 
 def old_events(index: IndexFile, before: float) -> int:
