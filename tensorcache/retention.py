@@ -26,7 +26,8 @@ GRACE_SECONDS = 3600.0
 MOST_VICTIMS = 256  # of one publication
 SLACK = 0.01  # of the limit: what goes beyond need, so that not every publication removes something
 ROUNDS = 8  # of choosing anew, where what was chosen turns out to be open
-Rank = Callable[[Weighed, int], float]  # of an entry, and the bytes that come back with it
+# Of an entry and the bytes that come back with it: whether these fit the limit, and its rank.
+Rank = Callable[[Weighed, int], tuple[bool, float]]
 _log = logging.getLogger("tensorcache")
 
 
@@ -72,6 +73,16 @@ def rank_of(policy: str, one: Weighed, alone_bytes: int, now: float) -> float:
     return one.worth + math.log2(max(one.alone_bytes, 1)) - math.log2(max(alone_bytes, 1))
 
 
+def ranking(policy: str, now: float, max_bytes: int | None) -> Rank:
+    """By the policy, but first what is larger than the limit alone, which nothing else can keep."""
+
+    def rank(one: Weighed, alone_bytes: int) -> tuple[bool, float]:
+        fits = max_bytes is None or alone_bytes <= max_bytes
+        return fits, rank_of(policy, one, alone_bytes, now)
+
+    return rank
+
+
 def touched_at(one: Weighed, now: float) -> float:
     """When the entry was last used or made, in seconds since 1970.
 
@@ -111,7 +122,7 @@ def lowest(
         return []
     entries, waits = weights.entries, bytearray(len(weights.entries))
 
-    def ranked(place: int) -> tuple[float, str, int, int]:
+    def ranked(place: int) -> tuple[tuple[bool, float], str, int, int]:
         alone_bytes = weighing.alone_bytes[place]
         return rank(entries[place], alone_bytes), entries[place].key, alone_bytes, place
 
@@ -174,13 +185,17 @@ def chosen(
 ) -> tuple[list[tuple[int, int]], int]:
     """What a publication removes: as `goes`, of all entries, but no more than `MOST_VICTIMS`.
 
-    Of those that share, none goes for its manifest where that does not bring us within the limit.
+    Of those that share, none goes for its manifest where that does not bring us within the limit,
+    nor for the slack.
     """
     everybody = range(len(weights.entries))
     gone, _ = goes(weights, (), everybody, over_bytes + slack_bytes, rank)
-    taken = [place for place, _ in gone[:MOST_VICTIMS]]
+    taken = [place for place, _ in gone]
     if sum(frees_bytes for _, frees_bytes in gone[:MOST_VICTIMS]) < over_bytes:
-        taken = needed(weights, taken, -math.inf)
+        taken = needed(weights, taken, -math.inf)  # before any is cut off who frees something
+        taken = needed(weights, taken[:MOST_VICTIMS], -math.inf)
+    else:
+        taken = needed(weights, taken[:MOST_VICTIMS], over_bytes)
     gone = in_turn(weights, taken)
     return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
 
@@ -223,7 +238,7 @@ def _keep_within(
             f"{size_text(limit)} (max_size): it is stored, and drives no other out"
         )
         return
-    asking = Asking(policy, time.time(), GRACE_SECONDS)
+    asking = Asking(policy, time.time(), GRACE_SECONDS, limit)
     spare = {published.key, *disk.read_pins(root)}
     keeping = _Keeping(root, index, asking, spare, int(SLACK * (limit or 0)))
     victims, left_bytes = keeping.victims(over_bytes)
@@ -231,12 +246,13 @@ def _keep_within(
     if left_bytes and limit is not None:
         large_bytes = bytes_of_large(index, limit, spare, asking.now - GRACE_SECONDS)
     if large_bytes:  # what is larger than the limit, and has to stay, drives no others out either
-        victims, left_bytes = keeping.victims(over_bytes - large_bytes)
+        victims, _ = keeping.victims(over_bytes - large_bytes)
+        left_bytes = over_bytes - sum(frees_bytes for *_, frees_bytes in victims)
     of = f"{size_text(bounds.min_free_bytes or 0)} free (min_free)"
     if limit is not None and held > limit:
         of = f"{size_text(limit)} (max_size)"
     keeping.remove(victims, of)
-    if left_bytes and len(victims) < MOST_VICTIMS:  # else the next publications go on with it
+    if left_bytes > 0 and len(victims) < MOST_VICTIMS:  # else the next publications go on with it
         say(
             f"the limit of {of} is below the working set: what is pinned, open, or was used within "
             "the last hour stays, and what shares its files with that: change it, or unpin some"
@@ -255,22 +271,19 @@ class _Keeping(NamedTuple):
     def victims(self, over_bytes: int) -> tuple[list[tuple[str, str, int]], int]:
         """Key, namespace and bytes of those that go; and what is over still.
 
-        What turns out to be open stays, and others are chosen.
+        Where one turns out to be open, all among which it was chosen are looked at.
         """
         if over_bytes <= 0:
             return [], 0
+        rank = ranking(self.asking.policy, self.asking.now, self.asking.max_bytes)
         for _ in range(ROUNDS):
             weights, digests = window(self.indexed, self.asking, self.spare)
-            gone, left_bytes = chosen(weights, over_bytes, self.slack_bytes, self._rank)
+            gone, left_bytes = chosen(weights, over_bytes, self.slack_bytes, rank)
             victims = [(*weights.entries[place][:2], frees) for place, frees in gone]
-            stays = {key for key, *_ in victims if not self._may_go(key, digests[key])}
-            if not stays:
+            if all(self._may_go(key, digests[key]) for key, *_ in victims):
                 return victims, left_bytes
-            self.spare.update(stays)
+            self.spare.update(key for key in digests if not self._may_go(key, digests[key]))
         return [], over_bytes
-
-    def _rank(self, one: Weighed, alone_bytes: int) -> float:
-        return rank_of(self.asking.policy, one, alone_bytes, self.asking.now)
 
     def _may_go(self, key: str, digest: str) -> bool:
         """Whether nobody has it open, and it is what its rows say: not of a format to come."""

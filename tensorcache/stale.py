@@ -14,7 +14,7 @@ from tensorcache import disk, source
 from tensorcache.errors import SourceMissing, TensorCacheError
 from tensorcache.index import Index, KnownSource, built_from, known_sources, old_formats, superseded
 
-_DATABASE = re.compile(r"(?:sqlite|duckdb)-(bytes|stat)-\d+:")
+_DATABASE = re.compile(r"(?:(?:sqlite|duckdb)-)?(bytes|stat)-\d+:")
 _FILES = re.compile(r"files-\d+:")
 
 

@@ -129,7 +129,7 @@ def plan(
             0 if terms.max_bytes is None else retention.held_bytes(weights) - terms.max_bytes,
             terms.lack_bytes - swept_bytes,
         ),
-        lambda one, alone_bytes: retention.rank_of(terms.policy, one, alone_bytes, now),
+        retention.ranking(terms.policy, now, terms.max_bytes),
     )
     limit, same = _limit(terms), dict[str, str]()
 

@@ -7,7 +7,7 @@ import pytest
 import tensorcache
 from tensorcache.index import Shared, Weighed, Weights
 from tensorcache.limits import Bounds, Limits, Size, limits_of, size_of
-from tensorcache.retention import MOST_VICTIMS, chosen, goes, rank_of
+from tensorcache.retention import MOST_VICTIMS, chosen, goes, ranking
 from tensorcache.worth import HALF_LIFE_SECONDS, warmed, worth
 
 NOW = 1_000_000_000.0
@@ -17,8 +17,7 @@ def weighed(key, alone_bytes, *shared, worth=0.0, manifest_bytes=10):
     return Weighed(key, "n", 0.0, 0.0, worth, False, manifest_bytes, alone_bytes, shared)
 
 
-def by_worth(one, alone_bytes):
-    return rank_of("worth", one, alone_bytes, NOW)
+by_worth = ranking("worth", NOW, None)
 
 
 def keys(weights, gone):
@@ -155,3 +154,25 @@ def test_some_go_beyond_need_so_that_not_every_publication_removes():
     gone, left_bytes = chosen(weights, 5, 100, by_worth)
 
     assert (len(gone), left_bytes) == (11, 0)
+
+
+def test_none_who_shares_goes_for_the_slack():
+    """Their shard stays, and the one that is alone is enough."""
+    sharers = [weighed(f"{n:03}", 10, 0, worth=-1.0) for n in range(40)]
+    weights = Weights([*sharers, weighed("own", 7_000)], {0: Shared(0, 1 << 62)})
+
+    assert keys(weights, chosen(weights, 2_000, 100_000, by_worth)[0]) == [("own", 7_000)]
+
+
+def test_more_sharers_than_can_go_hide_none_that_frees_something():
+    sharers = [weighed(f"{n:03}", 10, 0, worth=-1.0) for n in range(2 * MOST_VICTIMS)]
+    weights = Weights([*sharers, weighed("own", 7_000)], {0: Shared(0, 1 << 62)})
+
+    assert keys(weights, chosen(weights, 7_000, 0, by_worth)[0]) == [("own", 7_000)]
+
+
+def test_what_is_larger_than_the_limit_goes_before_all_others():
+    weights = Weights([weighed("a", 10), weighed("large", 2_000, worth=99.0)], {})
+    rank = ranking("worth", NOW, 1_000)
+
+    assert keys(weights, chosen(weights, 1_010, 0, rank)[0]) == [("large", 2_000)]

@@ -116,6 +116,37 @@ def test_where_takes_exactly_what_entries_gives_for_it(cache, root, shown):
     assert goes(shown("--where", where, "--older-than", "1d")) == []
 
 
+def test_where_in_a_namespace_means_inputs_as_entries_does(cache, root, shown):
+    """An input may be named as a column of all entries is."""
+    keys = [
+        cache.get_or_build(
+            {"uses": n % 2, "folds": n}, lambda: {"x": b"1"}, version="1", namespace="t.inputs"
+        ).key.digest
+        for n in range(4)
+    ]
+    age(root, keys)
+    plain = ("--namespace", "t.inputs", "--where")
+    listed = set(cache.entries("uses = 0 AND folds > 0", namespace="t.inputs")["key"])
+
+    assert set(goes(shown(*plain, "uses = 0 AND folds > 0"))) == listed == {keys[2]}
+    assert there(cache) == {*keys} - listed
+    assert goes(shown(*plain, "folds = 3")) == keys[3:]
+
+
+def test_an_input_that_is_a_dict_in_another_entry_is_cast_to_nothing(cache, root):
+    """Its text would be the number 0, and false."""
+    plain, nested = (
+        cache.get_or_build(inputs, lambda: {"x": b"1"}, version="1", namespace="t.inputs")
+        for inputs in ({"stop": False, "lr": 0.1}, {"stop": {"after": 5}, "lr": {"start": 0.2}})
+    )
+
+    for where in ("NOT stop", "lr < 0.15"):
+        found = set(cache.entries(where + " AND stop__after IS NULL", namespace="t.inputs")["key"])
+        assert found == {plain.key.digest}
+    shown = cache.table('SELECT key, lr FROM "t.inputs"').rows
+    assert dict(shown) == {plain.key.digest: 0.1, nested.key.digest: '{"start":0.2}'}
+
+
 # --- stale ---
 
 
@@ -137,7 +168,8 @@ def test_what_was_built_from_another_state_is_stale(cache, root, shown, tmp_path
     several = built(cache, 3, tensorcache.files(str(files / "*.csv"), str(files)))
     lost = built(cache, 4, tensorcache.files(str(gone)))
     same = built(cache, 5)
-    age(root, [*changed, *logical, *several, *lost, *same])
+    stat = built(cache, 6, tensorcache.database(database, level="stat"))
+    age(root, [*changed, *logical, *several, *lost, *same, *stat])
     assert goes(shown("--stale")) == []
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("INSERT INTO game VALUES (1)")
@@ -147,6 +179,7 @@ def test_what_was_built_from_another_state_is_stale(cache, root, shown, tmp_path
 
     assert dict(zip(goes(plan), whys(plan), strict=True)) == {
         changed[0]: f"its source changed: {database}",
+        stat[0]: f"its source changed: {database}",
         several[0]: f"its source changed: {files}/*.csv, {files}",
         lost[0]: f"its source is gone: {gone}",
     }

@@ -115,6 +115,9 @@ def test_what_was_held_is_told_by_the_hour_with_the_limit_then(index):
     index.add([entry_rows({"n": 2}, A)])
 
     assert index.query("SELECT bytes, limit_bytes FROM _size").rows == [(120, 1_000)]
+    index.limit_bytes = None  # who removes does not know it
+    index.remove([entry_rows({"n": 1}, A).manifest.key])
+    assert index.query("SELECT bytes, limit_bytes FROM _size").rows == [(110, 1_000)]
 
 
 def test_a_row_that_is_broken_makes_no_publication_fail(path):

@@ -96,6 +96,8 @@ def _entries() -> None:
     unpinned = sa.text("pinned IS NULL")
     op.create_index("_entry_touched", "entry", ["touched_at"], sqlite_where=unpinned)
     op.create_index("_entry_worth", "entry", ["worth", "touched_at"], sqlite_where=unpinned)
+    frees = sa.text("pinned IS NULL AND alone_bytes > manifest_bytes")
+    op.create_index("_entry_frees", "entry", ["worth", "touched_at"], sqlite_where=frees)
 
 
 def _fill_entries() -> None:
@@ -172,7 +174,7 @@ def _fill_total() -> None:
 
 
 def downgrade() -> None:
-    for name in ("_entry_worth", "_entry_touched", "_entry_created", "_event_at"):
+    for name in ("_entry_frees", "_entry_worth", "_entry_touched", "_entry_created", "_event_at"):
         op.drop_index(name)
     for table in ("_taken", "_size", "_hour", "_total"):
         op.drop_table(table)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 QUESTION_SECONDS = 2.0  # how long a question waits for a lock before it does without
 HASTE_SECONDS = 0.5  # how long a miss waits for its reason
 NO_SECONDS = 0.01  # for an index that was locked just now
+ALL_ROWS = 1_000_000_000  # of an answer that is of keys alone, and read by no people
 REMEMBERED = 16  # keys that were asked for last, of which the parts of sources are known
 _log = logging.getLogger("tensorcache")
 T = TypeVar("T")
@@ -84,13 +85,13 @@ class Questions:
         """The entries of which `where` holds."""
         return _frame(self.listed(where, params, namespace))
 
-    def keys_where(self, where: str, params: Any) -> frozenset[str]:
-        """The keys of the entries of which `where` holds, as `entries` has them.
+    def keys_where(self, where: str, params: Any, namespace: str | None) -> frozenset[str]:
+        """The keys of all entries of which `where` holds, as `entries` has them.
 
         Raises:
-            BadQuery: it is no condition; or it holds of more entries than one answer has.
+            BadQuery: it is no condition; or it says what is doubtful.
         """
-        found = self._answered(lambda index: index.entries(where, params))
+        found = self.listed(where, params, namespace, columns=("key",), max_rows=ALL_ROWS)
         if found.warnings:
             raise BadQuery("; ".join(found.warnings))
         return frozenset(row[0] for row in found.rows)

@@ -69,7 +69,7 @@ class Upkeep:
                 with disk.locked(root):
                     rows.reconcile(root, index)
             if where:
-                only = self._questions.keys_where(where, params)
+                only = self._questions.keys_where(where, params, asked.namespace)
                 asked = asked._replace(only=only)
             if stale:
                 from tensorcache.stale import stale_entries  # as above

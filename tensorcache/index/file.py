@@ -229,7 +229,7 @@ class IndexFile:
         except Exception as error:
             if (cut := interrupt_behind(error, handled)) is not None:
                 raise cut from None
-            if isinstance(error, sqlite3.Error | sa.exc.SQLAlchemyError | ValueError):
+            if isinstance(error, sqlite3.Error | sa.exc.SQLAlchemyError | ValueError | TypeError):
                 raise self.translate(error, upgrading=upgrading) from error
             raise
 

@@ -94,7 +94,8 @@ def _adding() -> tuple[sa.Insert, sa.Insert, sa.Delete]:
         bytes=sa.select(total.c.bytes).scalar_subquery(),
         limit_bytes=sa.bindparam("limit"),
     )
-    told = {name: now.excluded[name] for name in ("bytes", "limit_bytes")}
+    limit = sa.func.coalesce(now.excluded.limit_bytes, size.c.limit_bytes)  # not all know it
+    told = {"bytes": now.excluded.bytes, "limit_bytes": limit}
     return (
         one.on_conflict_do_update(["id"], set_=more),
         now.on_conflict_do_update(["hour"], set_=told),

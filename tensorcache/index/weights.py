@@ -24,6 +24,7 @@ from tensorcache.manifest import AHEAD_SECONDS, MANIFEST_FORMAT
 MOST_HOLDERS = 256  # of a piece: of more, not all can go with one publication
 WINDOW = 512  # entries among which a publication chooses
 LOOKED_AT = 8_192  # entries by worth, of which the newest may be too many
+NEWEST = 1_000  # entries used last, or whose grace ended last, among which larger ones are sought
 _KEY = re.compile("[0-9a-f]{64}")
 
 
@@ -60,11 +61,15 @@ class Weights(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """What a publication may remove: by `policy`, at `now`, but not what was used in the grace."""
+    """What a publication may remove: by `policy`, at `now`, but not what was used in the grace.
+
+    What is larger than `max_bytes` alone goes before all others.
+    """
 
     policy: str
     now: float
     grace_seconds: float
+    max_bytes: int | None = None
 
 
 def all_weights(index: IndexFile) -> Weights:
@@ -105,8 +110,9 @@ def window(
 ) -> tuple[Weights, dict[str, str]]:
     """Those that go first, but none of `spare`; and the generation of each by its key.
 
-    Who shares pieces with them comes too, if these are not too many. Where the least worth were all
-    used in the grace, those that nobody used for longest stand in for them.
+    Who shares pieces with them comes too, if these are not too many; and where any shares, those
+    worth least that free something alone. Where the least worth were all used in the grace, those
+    that nobody used for longest stand in for them.
     """
     link, shard = schema.entry_shard.c, schema.shard.c
     numbers: dict[str, int] = {}
@@ -116,6 +122,9 @@ def window(
         rows = _first(connection, asking, asking.policy, spare)
         if not rows and asking.policy != "lru":
             rows = _first(connection, asking, "lru", spare)
+        if any(map(_shares, rows.values())):  # else sharers of what stays would hide all others
+            rows |= _first(connection, asking, "frees", spare)
+        rows |= _larger(connection, asking, spare)
         sharing = [row.key for row in rows.values() if _shares(row)]
         asked = sa.select(link.shard).distinct()
         digests = {row.shard for row in where_in(connection, asked, link.entry, sharing)}
@@ -145,19 +154,22 @@ def bytes_of_large(
 ) -> int:
     """The bytes of entries that are larger than a limit alone: of `keys`, and those used `since`.
 
-    Of the latter, among the thousand that were used last.
+    Of the latter, among the thousand that were used last. What several hold counts once.
     """
-    entry = schema.entry.c
+    entry, link, shard = schema.entry.c, schema.entry_shard.c, schema.shard.c
     size = entry.bytes + entry.manifest_bytes
     newest = sa.select(_number()).select_from(schema.entry).where(entry.pinned.is_(None))
-    newest = newest.order_by(entry.touched_at.desc()).limit(1_000)
-    large = sa.select(entry.key, size).where(size > limit_bytes)
+    newest = newest.order_by(entry.touched_at.desc()).limit(NEWEST)
+    large = sa.select(entry.key, entry.manifest_bytes).where(size > limit_bytes)
     recent = large.where(_number().in_(newest), entry.touched_at > time_of(since or 0.0))
     with index.reading() as connection:
         found = {row.key: row[1] for row in where_in(connection, large, entry.key, keys)}
         if since is not None:
             found |= {row.key: row[1] for row in connection.execute(recent)}
-    return sum(found.values())
+        links = where_in(connection, sa.select(link.shard), link.entry, found)
+        digests = {row.shard for row in links}
+        pieces = where_in(connection, sa.select(shard.bytes), shard.digest, digests)
+        return int(sum(found.values()) + sum(row.bytes for row in pieces))
 
 
 def old_events(index: IndexFile, before: float) -> int:
@@ -182,12 +194,13 @@ def _first(
 ) -> dict[str, Any]:
     """The candidates that come first in an order which an index has."""
     entry = schema.entry.c
-    by = {"worth": [entry.worth], "lru": [], "oldest": [entry.created_at]}[order]
+    by = {"lru": [], "oldest": [entry.created_at]}.get(order, [entry.worth])
     by = [*by, entry.touched_at]
+    frees = [entry.alone_bytes > entry.manifest_bytes] if order == "frees" else []
     looked_at = (
         sa.select(_number().label("number"), *by)
         .select_from(schema.entry)
-        .where(entry.pinned.is_(None))
+        .where(entry.pinned.is_(None), *frees)
         .order_by(*by)
         .limit(LOOKED_AT)
         .subquery()
@@ -195,6 +208,19 @@ def _first(
     idle = sa.select(looked_at.c.number).where(_is_idle(looked_at.c.touched_at, asking))
     idle = idle.limit(WINDOW + len(spare))
     found = connection.execute(_candidates().where(_number().in_(idle)).order_by(*by))
+    return {row.key: row for row in found if row.key not in spare and _is_whole(row)}
+
+
+def _larger(connection: sa.Connection, asking: Asking, spare: Collection[str]) -> dict[str, Any]:
+    """The candidates larger than the limit alone, among those whose grace ended last."""
+    entry = schema.entry.c
+    if asking.max_bytes is None:
+        return {}
+    ended = sa.select(_number()).select_from(schema.entry).where(entry.pinned.is_(None))
+    ended = ended.where(entry.touched_at <= time_of(asking.now - asking.grace_seconds))
+    ended = ended.order_by(entry.touched_at.desc()).limit(NEWEST)
+    asked = _candidates().where(_number().in_(ended), entry.alone_bytes > asking.max_bytes)
+    found = connection.execute(asked)
     return {row.key: row for row in found if row.key not in spare and _is_whole(row)}
 
 
