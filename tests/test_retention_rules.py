@@ -283,7 +283,11 @@ def test_a_manifest_of_a_newer_format_is_never_evicted(opened, root):
 
 
 @pytest.mark.parametrize(
-    "harm", ["worth = 'much'", "touched_at = 'once'", "alone_bytes = x'00'", "key = 'k'"]
+    "harm",
+    [
+        *("worth = 'much'", "touched_at = 'once'", "alone_bytes = x'00'", "key = 'k'"),
+        *("created_at = 12345", "namespace = x'ff'"),
+    ],
 )
 def test_a_bad_row_never_makes_a_publication_raise(harm, opened, root):
     with opened() as cache:

@@ -305,8 +305,8 @@ class Builds:
         """Do what is good to have; a failure is one warning."""
         try:
             do()
-        except (OSError, TensorCacheError) as error:
-            self.warn(str(error))
+        except Exception as error:  # whatever it is, it takes nobody's result away
+            self.warn(str(error) or repr(error))
 
     def warn(self, message: str) -> None:
         """Say it once."""
