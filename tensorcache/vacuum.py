@@ -65,6 +65,18 @@ class Found(NamedTuple):
     quarantine: tuple[disk.Leftover, ...] = ()
     events: int = 0
 
+    def of(self, listed: VacuumPlan) -> Found:
+        """No more of it than was listed; old events, whose sums stay, are not looked at."""
+        orphans = set(listed.orphans).intersection(self.orphans)
+        leftovers, quarantine = (
+            tuple(one for one in found if one.name in {other.name for other in were})
+            for found, were in (
+                (self.leftovers, listed.leftovers),
+                (self.quarantine, listed.quarantine),
+            )
+        )
+        return Found(orphans, leftovers, quarantine, self.events)
+
 
 class Terms(NamedTuple):
     """What is to go. Sizes in bytes, times in seconds; None asks nothing.
@@ -147,11 +159,18 @@ def plan(
 
 
 def clean(
-    root: disk.Root, index: Index, terms: Terms, limits: Limits, *, dry_run: bool
+    root: disk.Root,
+    index: Index,
+    terms: Terms,
+    limits: Limits,
+    *,
+    dry_run: bool,
+    listed: VacuumPlan | None = None,
 ) -> VacuumPlan:
     """Plan under the root lock, and do it; what of it was done.
 
-    The limits of the cache hold where the terms ask for nothing.
+    The limits of the cache hold where the terms ask for nothing. What is not in `listed`, an
+    earlier plan, stays: who agreed to that has seen nothing of what came since.
 
     Raises:
         TensorCacheError, OSError: the cache cannot be changed now.
@@ -168,6 +187,10 @@ def clean(
         terms = terms.within(limits.bounds(root.path), retention.held_bytes(weights))
         looked_at: set[str] = set()
         opened: set[str] = set()
+        if listed is not None:
+            found = found.of(listed)
+            opened.update(one.key for one in weights.entries)
+            opened.difference_update(victim.key for victim in listed.entries)
         while True:
             planned = plan(weights, found, now, terms, opened)
             new = {victim.key for victim in planned.entries} - looked_at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sqlite3
@@ -234,6 +235,34 @@ def test_the_index_is_compacted_and_it_says_by_how_much(cache, root, tc):
 
 
 # --- how it is asked ---
+
+
+def test_what_comes_while_the_list_is_read_stays(cache, root, tc, monkeypatch):
+    listed = made(cache, 1, 2)
+    age(root, listed)
+    late = Path(root, "shards/ab", "ab" * 32 + ".safetensors")
+
+    class Person(io.StringIO):
+        def isatty(self):
+            return True
+
+        def readline(self, *_):
+            age(root, made(cache, 3, 4))
+            late.parent.mkdir(exist_ok=True)
+            late.write_bytes(bytes(7))
+            return "yes\n"
+
+    monkeypatch.setattr("sys.stdin", Person())
+    code, told, remarks = tc("vacuum", "--where", "bytes > 0")
+
+    assert code == 0
+    assert "2 entries, 0 orphans" in told
+    assert "removed 2 entries" in remarks
+    assert len(there(cache)) == 2
+    assert there(cache).isdisjoint(listed)
+    assert late.exists()
+    assert cache.vacuum().orphans
+    assert cache.verify(deep=True) == []
 
 
 @pytest.mark.parametrize("name", ["prune", "gc"])

@@ -305,8 +305,8 @@ class Builds:
         """Do what is good to have; a failure is one warning."""
         try:
             do()
-        except Exception as error:  # noqa: BLE001 - what was built is given in any case
-            self.warn(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it takes nobody's result
+            self.warn(str(error) or repr(error))
 
     def warn(self, message: str) -> None:
         """Say it once."""

@@ -385,16 +385,16 @@ class Cache:
         policy: str = "",
         grace_seconds: float = 3600.0,
         dry_run: bool = False,
+        listed: VacuumPlan | None = None,
     ) -> VacuumPlan:
         """Remove what is asked for, and always what no entry refers to; what went, and why.
 
-        Entries that are pinned, open in a process, or used within the grace stay. Where nothing is
-        asked for, it keeps the limits that the cache was opened with. `docs/retention.md` has all.
+        Entries that are pinned, open in a process, or used within the grace stay, and so does what
+        is not in `listed`, the plan of a dry run. Where nothing is asked for, it keeps the limits
+        of the cache. `docs/retention.md` has all.
 
         Raises:
             ReadOnlyCache, LeaseTimeout: the cache cannot be changed now.
             BadQuery: `where` is no condition that `entries` takes.
         """
-        asked = dict(locals())
-        del asked["self"]
-        return self._upkeep.vacuum(**asked)
+        return self._upkeep.vacuum(**{key: it for key, it in locals().items() if key != "self"})

@@ -57,7 +57,15 @@ class Upkeep:
             raise EntryMissing(f"no entry {digest[:16]} in {self._root.path!r}")
 
     def vacuum(
-        self, *, dry_run: bool, stale: bool, where: str, params: Any, policy: str, **terms: Any
+        self,
+        *,
+        dry_run: bool,
+        listed: VacuumPlan | None,
+        stale: bool,
+        where: str,
+        params: Any,
+        policy: str,
+        **terms: Any,
     ) -> VacuumPlan:
         """Remove what the terms ask for, and what no entry refers to; what went, and why."""
         from tensorcache import rows, vacuum  # the index: a hit needs none
@@ -76,7 +84,7 @@ class Upkeep:
 
                 memory = self._switch.builds.memory
                 asked = asked._replace(stale=stale_entries(index, memory))
-            return vacuum.clean(root, index, asked, self._limits, dry_run=dry_run)
+            return vacuum.clean(root, index, asked, self._limits, dry_run=dry_run, listed=listed)
 
     def verify(self, *, deep: bool, repair: bool) -> list[str]:
         """A line for each fault, and with `repair` what was done about it."""

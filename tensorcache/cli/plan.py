@@ -94,7 +94,7 @@ def vacuum(
     anything = goes.entries or goes.orphans or goes.leftovers or goes.quarantine
     if dry_run or (anything and not options.agreed("Remove these?", yes=yes)):
         return
-    gone = clean()
+    gone = clean(listed=goes)  # and nothing that came while it was read
     removed = text.count(len(gone.entries), "entry", "entries")
     smaller = f"; the index is {text.size(gone.index_bytes)} smaller" if gone.index_bytes else ""
     text.remark(f"removed {removed}; {text.size(gone.frees_bytes)} came back{smaller}")

@@ -65,6 +65,8 @@ _FAILURES: dict[int, tuple[type[TensorCacheError], str]] = {
     sqlite3.SQLITE_CONSTRAINT: _ROTTEN,  # rows that are not what we wrote
     sqlite3.SQLITE_ERROR: _ROTTEN,  # no such table, no such column: not our schema
 }
+# The others are what decoding raises of a value of a kind that we never wrote.
+_RAISED = (sqlite3.Error, sa.exc.SQLAlchemyError, ValueError, TypeError, OverflowError)
 
 
 class IndexFile:
@@ -229,7 +231,7 @@ class IndexFile:
         except Exception as error:
             if (cut := interrupt_behind(error, handled)) is not None:
                 raise cut from None
-            if isinstance(error, sqlite3.Error | sa.exc.SQLAlchemyError | ValueError | TypeError):
+            if isinstance(error, _RAISED):
                 raise self.translate(error, upgrading=upgrading) from error
             raise
 
