@@ -92,15 +92,6 @@ def test_sql_knows_the_types_of_what_it_reads_and_of_sums(entries):
     assert frame.newest.max() == entries.entries().created_at.max()
 
 
-def test_a_value_that_is_named_as_a_column_stays_what_it_is(entries):
-    asked = f"""SELECT sum("on") AS "on", strftime('%Y', max(created_at)) AS created_at
-        FROM "{BATCHES}" """
-    ((on, year),) = entries.sql(asked).to_numpy().tolist()
-
-    assert on == 2
-    assert len(year) == 4
-
-
 def test_entries_of_one_namespace_have_its_inputs_and_no_others(entries):
     with pytest.raises(BadQuery, match=r"no such column: n: there are key, .*; inputs need a"):
         entries.entries("n = 1")
