@@ -23,7 +23,8 @@ from tensorcache.disk.place import (
 )
 from tensorcache.errors import EntryCorrupt
 
-MAX_JOURNAL_BYTES = 8 << 20  # about 50,000 hits that no writer took in
+MAX_JOURNAL_BYTES = 8 << 20  # about 50,000 hits that no writer took in; then it is set aside
+OLDER_USES = "older"  # the one before: what was hit just now is in use, however often others are
 
 
 class Memory:
@@ -75,9 +76,10 @@ def append_use(root: Root, use: tuple[Any, ...]) -> None:
             journal = Descriptor(path, flags)
         with journal as number:
             let_group_write(root, number)
-            if os.fstat(number).st_size >= MAX_JOURNAL_BYTES:
-                os.ftruncate(number, 0)  # the newest uses say what is in use
             os.write(number, json.dumps(use).encode() + b"\n")
+            written = os.fstat(number)
+            if written.st_size >= MAX_JOURNAL_BYTES and os.path.samestat(written, os.stat(path)):
+                os.rename(path, root.join("journal", OLDER_USES))
 
 
 def take_uses(root: Root) -> dict[str, list[list[Any]]]:
@@ -87,12 +89,13 @@ def take_uses(root: Root) -> dict[str, list[list[Any]]]:
     and the index knows by the name what it has.
     """
     folder = root.join("journal")
-    with contextlib.suppress(OSError):
-        taken = os.path.join(folder, random_name())
-        os.rename(os.path.join(folder, "uses"), taken)
-        _outwait_writers(taken)
+    for name in ("uses", OLDER_USES):
+        with contextlib.suppress(OSError):
+            taken = os.path.join(folder, random_name())
+            os.rename(os.path.join(folder, name), taken)
+            _outwait_writers(taken)
     try:
-        names = [name for name in os.listdir(folder) if name != "uses"]
+        names = [name for name in os.listdir(folder) if name not in ("uses", OLDER_USES)]
     except OSError:
         return {}
     found = {}
