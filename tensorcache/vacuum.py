@@ -182,7 +182,7 @@ def clean(
         behind = rows.reconcile(root, index)
         weights, orphans = rows.weights(root, index, behind)
         now = time.time()
-        events = old_events(index, now - EVENT_SECONDS)
+        events = rows.mended(root, index, lambda: old_events(index, now - EVENT_SECONDS))
         found = Found(orphans, *disk.leftovers(root), events)
         terms = terms.within(limits.bounds(root.path), retention.held_bytes(weights))
         looked_at: set[str] = set()

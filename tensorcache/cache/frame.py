@@ -69,7 +69,7 @@ def _can_be(kind: str, value: Any) -> bool:
     if not isinstance(value, _MADE_OF.get(kind, ())):
         return False
     if kind == "DATETIME":
-        return _TIME.fullmatch(value) is not None
+        return _TIME.fullmatch(str(value)) is not None
     return kind != "BOOLEAN" or value in (0, 1)
 
 

@@ -338,9 +338,11 @@ def test_rows_that_differ_are_named_and_written_anew(wrong, cache, root):
         index.execute("PRAGMA foreign_keys = ON")
         index.execute(SPOILED[wrong], [key.digest])
 
-    (line,) = cache.verify()
-    assert line == f"index: entry {key.digest[:16]} {wrong}"
-    assert cache.verify(repair=True) == [f"{line}; its rows are written anew"]
+    named = cache.verify()
+    assert f"index: entry {key.digest[:16]} {wrong}" in named
+    # Where sums are wrong as well, so is the index.
+    how = "its rows are written anew" if len(named) == 1 else "the index is made anew"
+    assert cache.verify(repair=True) == [f"{line}; {how}" for line in named]
     assert cache.verify(deep=True) == []
     assert cache.entries().set_index("key").pinned.equals(before)
 
