@@ -123,7 +123,6 @@ def test_a_terminal_shows_the_trials_in_a_table_while_they_run(tmp_path):
     assert process.communicate()[1] == b""
     assert process.returncode == 1
     assert "0 of 1 trials ended" in drawn.decode()
-    assert "importing" in drawn.decode()
     assert "failed" in drawn.decode()
 
 
