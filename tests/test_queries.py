@@ -157,6 +157,17 @@ def test_whoever_removes_reads_no_more_than_the_newest_entries_for_the_view(inde
     assert "old" not in index.query('SELECT * FROM "model_a.batches"').columns
 
 
+def test_a_rare_input_costs_no_removal_more_than_a_hundred_entries(index, monkeypatch):
+    rows = [entry_rows({"a": n} | ({"old": n} if n < 2 else {}), at=NOON + n) for n in range(130)]
+    index.add(rows)
+    read, leaves = set(), view._leaves
+    monkeypatch.setattr(view, "_leaves", lambda inputs: read.add(inputs) or leaves(inputs))
+
+    index.remove([rows[0].manifest.key])
+
+    assert len(read) <= 101
+
+
 @pytest.fixture
 def long(index, monkeypatch):
     """A namespace that counts as long, and one that does not."""
