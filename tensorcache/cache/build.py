@@ -305,7 +305,7 @@ class Builds:
         """Do what is good to have; a failure is one warning."""
         try:
             do()
-        except Exception as error:  # whatever it is, it takes nobody's result away
+        except Exception as error:  # noqa: BLE001 - whatever it is, it takes nobody's result away
             self.warn(str(error) or repr(error))
 
     def warn(self, message: str) -> None:
