@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the index costs 0.2 s of import, and nothing of it is calle
 QUARANTINE_SECONDS = 7 * 86_400.0
 EVENT_SECONDS = 90 * 86_400.0  # after which an event is only in the sums of its hour
 GRACE_SECONDS = 3600.0
+ROUNDS = 2  # plans that met what is open, each of which may take seconds
 
 
 class Victim(NamedTuple):
@@ -191,14 +192,18 @@ def clean(
             found = found.of(listed)
             opened.update(one.key for one in weights.entries)
             opened.difference_update(victim.key for victim in listed.entries)
+        rounds = 0
         while True:
             planned = plan(weights, found, now, terms, opened)
             new = {victim.key for victim in planned.entries} - looked_at
+            if new and rounds == ROUNDS:  # many are open: ask all of them, not one plan for each
+                new = {one.key for one in weights.entries} - looked_at
             looked_at |= new
             more = {key for key in new if disk.is_open(root, key)}
             if not more:
                 return planned if dry_run else apply(planned, root, index, now)
             opened |= more
+            rounds += 1
 
 
 def apply(plan: VacuumPlan, root: disk.Root, index: Index, now: float) -> VacuumPlan:

@@ -390,8 +390,7 @@ def test_pins_are_read_with_their_notes_or_by_their_names_alone(place):
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "file"
-    root = disk.Root(str(tmp_path))
+    path, root = tmp_path / "file", disk.Root(str(tmp_path))
     write_aside(root, str(path), b"old")
     os.mkdir(tmp_path / "directory")
     with pytest.raises(OSError, match="directory"):

@@ -15,6 +15,7 @@ from aged import KB, age, ask, dear, made, there
 from roots import names_in
 
 import tensorcache
+import tensorcache.vacuum
 
 DAY = 24.0
 
@@ -232,6 +233,25 @@ def test_the_index_is_compacted_and_it_says_by_how_much(cache, root, tc):
 
     assert os.path.getsize(Path(root, "index.sqlite")) < before - 12 * 100_000 + 1
     assert "; the index is 1.2 MB smaller" in remarks
+
+
+def test_many_open_entries_cost_no_plan_each(cache, root, monkeypatch):
+    held = [ask(cache, n, kilobytes=1) for n in range(10)]
+    keys = [entry.key.digest for entry in held]
+    keys += made(cache, 10, 11, kilobytes=1)
+    age(root, keys)
+    dear(root, keys, [1.0] * 10 + [9.0, 9.0])
+    plans, plan = [], tensorcache.vacuum.plan
+    monkeypatch.setattr(tensorcache.vacuum, "plan", lambda *a: plans.append(plan(*a)) or plans[-1])
+    every = cache.vacuum(max_bytes=1, dry_run=True)
+    least = cache.vacuum(max_bytes=cache.stats().stored_bytes - 100, dry_run=True)
+
+    assert {one.key for one in every.entries} == set(keys[10:])
+    assert len(least.entries) == 1
+    assert least.entries[0].key in keys[10:]
+    assert len(plans) <= 2 + 4
+    assert cache.verify() == []
+    del held
 
 
 # --- how it is asked ---
