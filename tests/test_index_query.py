@@ -101,7 +101,7 @@ def test_what_does_not_only_read_is_refused(index, path, statement):
         ("SELECT ?", (1 << 70,), "too large"),
         ("SELECT '\x00'", (), "null character|unrecognized token"),
         ("SELECT '\ud800'", (), "surrogates"),
-        ("SELECT zeroblob(90000000)", (), "larger than 8388608 bytes"),
+        ("SELECT zeroblob(90000000)", (), "larger than 2097152 bytes"),
         ("SELECT json('{')", (), "malformed JSON"),
         ("DELETE FROM entry", (), "only SELECT is allowed"),
     ],

@@ -372,9 +372,13 @@ def test_hours_are_kept_for_two_years_and_none_is_ahead_of_us(index):
     assert found[this] == 2
 
 
-def test_a_journal_above_its_bound_begins_anew(cache, place, root):
-    append(place, time.time())
-    os.truncate(Path(root, "journal", "uses"), MAX_JOURNAL_BYTES)
+def test_a_journal_above_its_bound_is_set_aside_and_the_one_before_it_goes(cache, place, root):
+    for hits in (4, 2):  # of which the first are forgotten
+        append(place, time.time(), SERIES[:1] * hits)
+        uses = Path(root, "journal", "uses")
+        uses.write_bytes(uses.read_bytes() + b"x" * MAX_JOURNAL_BYTES + b"\n")
+        append(place, time.time(), SERIES[:1])
+        assert os.listdir(uses.parent) == ["older"]
     append(place, time.time(), SERIES[:1])
 
-    assert sums_of(cache.stats()) == Sums(hits=1, hit_seconds=0.5, saved_seconds=7.5)
+    assert sums_of(cache.stats()) == Sums(hits=4, hit_seconds=2.0, saved_seconds=30.0)
