@@ -72,6 +72,12 @@ entry = sa.Table(
     sa.Index("_entry_created", "created_at"),
     sa.Index("_entry_touched", "touched_at", sqlite_where=sa.text("pinned IS NULL")),
     sa.Index("_entry_worth", "worth", "touched_at", sqlite_where=sa.text("pinned IS NULL")),
+    sa.Index(
+        "_entry_frees",  # of those with whom more than a manifest comes back
+        "worth",
+        "touched_at",
+        sqlite_where=sa.text("pinned IS NULL AND alone_bytes > manifest_bytes"),
+    ),
 )
 
 source = sa.Table(
