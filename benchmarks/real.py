@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
@@ -26,9 +25,9 @@ class League:
         made = ("--raw", folder / "raw", "--db", self.database, "--config", config)
         script("2_build_db.py", *made)
         sys.path.insert(0, str(figures.SCRIPTS))
-        self.script_3 = importlib.import_module("3_train_model_a")
-        settings = [f"paths.db={self.database}"]
-        self.inputs = self.script_3.batch_inputs(self.script_3.load_config([], settings))
+        from model_a.config import batch_inputs, load_config  # found beside script 3
+
+        self.inputs = batch_inputs(load_config([], [f"paths.db={self.database}"]))
 
     def payload(self):
         from model_a.batches import build_payload  # found beside script 3
@@ -37,7 +36,9 @@ class League:
 
     def hits(self, payload):
         """Script 3's own call, in fresh processes; and `tensorcache ls` on what it left."""
-        asked = str(self.database), self.inputs, self.script_3.NAMESPACE, self.script_3.BUILDER
+        from model_a.cached import BUILDER, NAMESPACE  # found beside script 3
+
+        asked = str(self.database), self.inputs, NAMESPACE, BUILDER
         figures.publish(self.root, *asked, payload)
         return {
             "label": payload["split_info"]["label"],
