@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import xxhash
 
-BATCHES = ("oof_batches", "all_batches", "tensors")
+BATCHES = ("oof_batches", "all_batches", "test_batches", "tensors")
 P, S = 15, 24  # players of a team, stats of a player; a list has 15 or 30 teams
 N_EMBEDDINGS = 500
 LARGE_SHAPE = (1, 64, 1024, 1024)  # of float32: 256 MiB
