@@ -60,6 +60,10 @@ class Place:
         rows = [json.loads(p.read_text())["row"] for p in self.folder.glob("combo_*/trial.json")]
         return {row["trial"]: row for row in rows if row["status"] != "begun"}
 
+    def builds(self):
+        with tensorcache.open(self.cache) as cache:
+            return cache.stats().builds
+
     def is_whole(self):
         with tensorcache.open(self.cache) as cache:
             return cache.verify(deep=True) == [] and len(cache.entries()) == 1
@@ -95,7 +99,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(league_db, tmp_p
     assert {number: place.kept()[number] for number in kept} == kept  # not run again
     rows = place.rows()
     assert [row["trial"] for row in rows] == [1, 2, 3]
-    assert [row["cache"] for row in rows].count("miss") == 1
+    assert place.builds() == 1  # maybe that of a trial which was interrupted later: no row's miss
     assert all(row["saved_seconds"] != 0 for row in rows if row["cache"] == "hit")
     assert all(-1 <= row["objective"] <= 1 for row in rows)
     assert all(row["objective"] == pytest.approx(row["last_objective"]) for row in rows)
