@@ -1,4 +1,4 @@
-"""Which entries nobody will ask for again: another source, newer code, an old format.
+"""Which entries nobody will ask for again: another source, other code, an old format.
 
 Rules of this room: what cannot be told is passed over. A source is identified again by what its
 entry remembers of it, kind and path: that is enough for files, and for databases by their bytes or
@@ -25,7 +25,7 @@ def stale_entries(index: Index, memory: disk.Memory) -> dict[str, str]:
         TensorCacheError: the index cannot be read now.
     """
     stale = dict.fromkeys(old_formats(index), "its format is an old one")
-    stale |= dict.fromkeys(superseded(index), "newer code built the same")
+    stale |= dict.fromkeys(superseded(index), "another version of its code is in use")
     whys: dict[KnownSource, str] = {}
     texts: dict[source.Source, str | None] = {}
     for known in known_sources(index):

@@ -188,15 +188,26 @@ def test_what_was_built_from_another_state_is_stale(cache, root, shown, tmp_path
     assert there(cache) == {*logical, *same}
 
 
-def test_what_newer_code_built_the_same_is_stale(cache, root, shown):
+def test_of_what_two_versions_built_one_is_stale(cache, root, shown):
     old, other = made(cache, 1, 2)
     (new,) = made(cache, 1, version="2")
     age(root, [old, other], hours=5)
     age(root, [new], hours=4)
     plan = shown("--stale")
 
-    assert (goes(plan), whys(plan)) == ([old], ["newer code built the same"])
+    assert (goes(plan), whys(plan)) == ([old], ["another version of its code is in use"])
     assert there(cache) == {other, new}
+
+
+def test_who_goes_back_to_older_code_keeps_what_that_built(cache, root, shown):
+    (old,) = made(cache, 1)
+    (new,) = made(cache, 1, version="2")
+    age(root, [old, new], hours=5)
+    made(cache, 1)  # a hit
+    plan = shown("--stale")
+
+    assert (goes(plan), whys(plan)) == ([new], ["another version of its code is in use"])
+    assert there(cache) == {old}
 
 
 # --- what is no entry ---

@@ -28,8 +28,8 @@ Stale = Annotated[
     bool,
     typer.Option(
         "--stale",
-        help="Remove what nobody asks for again: its source changed or is gone, newer code built "
-        "the same, or its format is old.",
+        help="Remove what nobody asks for again: its source changed or is gone, another version "
+        "of its code is in use, or its format is old.",
     ),
 ]
 KeepLast = Annotated[

@@ -46,14 +46,17 @@ def _sources(*columns: Any) -> sa.Select[Any]:
 
 
 def superseded(index: IndexFile) -> list[str]:
-    """The keys whose inputs have a newer entry of the same namespace, by another version."""
+    """The keys whose inputs have an entry of the same namespace, by another version, touched since.
+
+    Which version is in force tells what was made or used last: people go back to older code.
+    """
     entry = schema.entry.c
-    newest = sa.func.first_value(entry.version).over(
+    in_force = sa.func.first_value(entry.version).over(
         partition_by=(entry.namespace, entry.inputs),
-        order_by=(entry.created_at.desc(), entry.key),
+        order_by=(entry.touched_at.desc(), entry.created_at.desc(), entry.key),
     )
-    versions = sa.select(entry.key, entry.version, newest.label("newest")).subquery()
-    asked = sa.select(versions.c.key).where(versions.c.version != versions.c.newest)
+    versions = sa.select(entry.key, entry.version, in_force.label("in_force")).subquery()
+    asked = sa.select(versions.c.key).where(versions.c.version != versions.c.in_force)
     with index.reading() as connection:
         return list(connection.scalars(asked))
 
