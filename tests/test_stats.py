@@ -282,11 +282,13 @@ def test_a_line_that_is_late_by_a_moment_is_taken_in(cache, place, root):
     assert [len(uses) for uses in taken.values()] == [2]
 
 
-def test_a_cache_for_reading_counts_what_is_taken_in_and_says_so(cache, root, caplog):
+@pytest.mark.parametrize("name", ["uses", "older"])
+def test_a_cache_for_reading_counts_what_is_taken_in_and_says_so(cache, root, caplog, name):
     get(cache, 1)
     cache.stats()
     hit(cache, 1)
-    before = Path(root, "journal", "uses").read_bytes()
+    journal = Path(root, "journal", "uses").rename(Path(root, "journal", name))
+    before = journal.read_bytes()
 
     with caplog.at_level(logging.WARNING, "tensorcache"):
         stats = tensorcache.open(root, mode="ro").stats()
@@ -295,7 +297,7 @@ def test_a_cache_for_reading_counts_what_is_taken_in_and_says_so(cache, root, ca
     assert [one.getMessage() for one in caplog.records] == [
         "the newest uses are not counted: the cache is open for reading only"
     ]
-    assert Path(root, "journal", "uses").read_bytes() == before
+    assert journal.read_bytes() == before
 
 
 # --- taken once, and bounded ---

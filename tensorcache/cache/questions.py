@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import glob
 import json
 import logging
 import mmap
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -113,7 +113,8 @@ class Questions:
             raise ValueError(f"by={by!r}: use one of {', '.join(stats.GROUPS)}, or None")
         if since is not None and not since >= 0:
             raise ValueError(f"since={since!r}: give seconds, so many before now")
-        if not self._switch.writes and os.path.exists(self._root.join("journal", "uses")):
+        journals = glob.glob("*", root_dir=self._root.join("journal"))
+        if journals and not self._switch.writes:
             self._switch.builds.warn(
                 "the newest uses are not counted: the cache is open for reading only"
             )
