@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 
 import first_revision
 import pytest
@@ -21,6 +22,8 @@ from tensorcache.worth import warmed, worth
 KEPT = (
     "SELECT key, namespace, bytes, created_at, last_used_at, uses, pinned FROM entry ORDER BY key"
 )
+DATA = Path(__file__).parent / "data"
+PINNED = "a3a4d786a097e77c66de00ad895b49df3fad47116dc3f6b91fb2b488375f7c78"
 EVENTS = "SELECT at, kind, key, seconds, bytes FROM event ORDER BY id"
 
 
@@ -292,3 +295,36 @@ def test_rows_that_tell_another_size_of_a_manifest_are_named_and_mended(old):
     ]
     old.verify(repair=True)
     assert index.held() == (4, on_disk(old))
+
+
+# --- one that the code of then wrote ---
+
+
+def test_what_the_code_of_that_revision_left_is_upgraded_whole(tmp_path):
+    """`index_0001.sql` is the dump of an index that it made of the golden root."""
+    root, path = tmp_path / "golden", tmp_path / "golden" / "index.sqlite"
+    shutil.copytree(DATA / "golden_root", root)
+    root.chmod(0o700)
+    root.joinpath("pins").mkdir()
+    root.joinpath("pins", PINNED).write_text('{"note": "paper", "at": 1795875986.1}')
+    with contextlib.closing(sqlite3.connect(path)) as plain:
+        plain.executescript((DATA / "index_0001.sql").read_text())
+    index = Index(str(path))
+    entries, events = index.query(KEPT).rows, index.query(EVENTS).rows
+    shown = index.query('SELECT key, name FROM "golden.batches" ORDER BY key').rows
+    assert (len(entries), len(events), len(shown)) == (6, 4, 2)
+
+    with tensorcache.open(root) as cache:
+        assert all(cache.get(key).hit for key, *_ in entries)
+        assert index.revision() == "0001"
+        new = str(cache.put(key_of(cache, 3), 7).key)
+
+        assert index.revision() == schema.HEAD
+        told = [row for row in index.query(KEPT).rows if row[0] != new]
+        assert [(*row[:4], row[6]) for row in told] == [(*row[:4], row[6]) for row in entries]
+        assert [row[5] for row in told] == [row[5] + 1 for row in entries]  # a hit of each
+        assert index.query(EVENTS).rows[:4] == events
+        assert index.query('SELECT key, name FROM "golden.batches" ORDER BY key').rows == shown
+        assert index.held() == (7, on_disk(cache))
+        assert cache.stats().hits == 10
+        assert cache.verify(deep=True) == []
