@@ -16,8 +16,7 @@ from alembic.script import ScriptDirectory
 from index_rows import A, entry_rows
 
 from tensorcache import schema
-from tensorcache.index import Index
-from tensorcache.index import file as index_file
+from tensorcache.index import Index, revisions
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CHANGE = '''"""A column more, made the way that needs the table again."""
@@ -83,7 +82,7 @@ def test_a_migration_keeps_rows_and_children_and_makes_the_views_again(path, tmp
     newer = tmp_path / "50%s" / "migrations"
     shutil.copytree(os.path.join(HERE, "migrations"), newer)
     (newer / "versions" / "0003_colour.py").write_text(CHANGE)
-    monkeypatch.setattr(index_file, "_migrations", lambda: str(newer))
+    monkeypatch.setattr(revisions, "migrations", lambda: str(newer))
     monkeypatch.setattr(schema, "HEAD", "0003")
 
     assert index.prepare() is False
@@ -102,7 +101,7 @@ def test_a_migration_that_fails_leaves_the_index_as_it_was(path, tmp_path, monke
     newer = tmp_path / "50%s" / "migrations"
     shutil.copytree(os.path.join(HERE, "migrations"), newer)
     (newer / "versions" / "0003_colour.py").write_text(CHANGE + "    raise RuntimeError('power')\n")
-    monkeypatch.setattr(index_file, "_migrations", lambda: str(newer))
+    monkeypatch.setattr(revisions, "migrations", lambda: str(newer))
     monkeypatch.setattr(schema, "HEAD", "0003")
 
     with pytest.raises(RuntimeError, match="power"):

@@ -17,7 +17,6 @@ import os
 import sqlite3
 import stat
 import sys
-import threading
 import urllib.parse
 from collections.abc import Iterator
 
@@ -32,9 +31,9 @@ from tensorcache.errors import (
     ReadOnlyCache,
     TensorCacheError,
 )
-from tensorcache.index import sums
+from tensorcache.index import revisions, sums
 from tensorcache.index.connection import Connection, engine_of, in_memory, interrupt_behind
-from tensorcache.index.view import SCHEMA, replace_view, views_wanted
+from tensorcache.index.view import SCHEMA, views_wanted
 
 PATIENCE_SECONDS = 15.0  # of a writer: longer than any read may take
 FEW_FREE = 0.05  # of all pages
@@ -46,7 +45,6 @@ class IndexCorrupt(EntryCorrupt):
     """The file is no index of ours; told apart from an entry that is broken."""
 
 
-_alembic = threading.Lock()  # Alembic's `context` and `op` are one per process
 _BUSY = (LeaseTimeout, "another process holds it: end that one, or try again")
 _ROTTEN = (
     IndexCorrupt,
@@ -120,9 +118,12 @@ class IndexFile:
         # that would take the rows of its children along.
         engine = engine_of(lambda: self._connect("rwc", *_WRITING))
         with self.translated(upgrading=True), engine.begin() as connection:
-            if revision is None and connection.exec_driver_sql(SCHEMA).first():
+            if revision is not None:
+                revisions.upgrade(connection, revisions.migrations())
+            elif connection.exec_driver_sql(SCHEMA).first():
                 raise IndexCorrupt(f"index {self._path!r} holds other tables: {_ROTTEN[1]}")
-            _upgrade(connection)
+            else:
+                revisions.make(connection)
         return revision is None
 
     def check(self) -> list[str]:
@@ -153,7 +154,7 @@ class IndexFile:
                 problems.append("index: it tells no revision")
             if revision != schema.HEAD:  # empty, or the business of prepare
                 return problems
-            wanted |= _fresh_schema()
+            wanted |= revisions.made(revisions.migrations())
         except IndexCorrupt as error:
             return [str(error)]
         for name in sorted(found.keys() | wanted.keys()):
@@ -321,41 +322,6 @@ class IndexFile:
 _READING = ("query_only = ON",)
 # A planted trigger may call nothing that has effects. (Views need json_extract: not when reading.)
 _WRITING = ("journal_mode = TRUNCATE", "synchronous = FULL", "trusted_schema = OFF")
-
-
-def _upgrade(connection: sa.Connection) -> None:
-    """Bring the tables up to HEAD. Alembic's batch mode fails beside views, and input indexes."""
-    # A hit and a read need none of it, and it costs 0.3 s.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util.exc import CommandError
-
-    for kind, name, _ in connection.exec_driver_sql(SCHEMA).all():
-        if kind == "view" or name.startswith(schema.INPUT_INDEX):
-            connection.exec_driver_sql(f"DROP {kind} {schema.quoted(name)}")
-    config = Config()
-    config.set_main_option("script_location", _migrations().replace("%", "%%"))
-    config.attributes["connection"] = connection
-    try:
-        with _alembic:
-            command.upgrade(config, "head")
-    except CommandError as error:
-        raise IndexCorrupt(f"index: {error}: {_ROTTEN[1]}") from error
-    for namespace, text in list(views_wanted(connection)):
-        replace_view(connection, namespace, text)
-
-
-def _migrations() -> str:
-    """Inside the package where it is installed, beside it in a checkout; found unimported."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    inside = os.path.join(package, "migrations")
-    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(package), "migrations")
-
-
-def _fresh_schema() -> dict[str, str]:
-    with engine_of(in_memory).begin() as connection:
-        _upgrade(connection)
-        return {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
 
 
 def _empty() -> sqlite3.Connection:

@@ -13,6 +13,16 @@ from scale import HOURS, IS_SOAK, _turn, reached, some
 import tensorcache
 
 SAMPLE = 12  # deaths of each deed within `make test`
+# Calls that leave what is on disk as it is, and locks die with their process: a death at one looks
+# like one at the next call that changes something. Of these every tenth, in a soak of two hours all.
+IDLE = {"newfstatat", "fcntl", "pread64", "close", "read", "lseek", "getdents64", "flock", "mmap"}
+
+
+def deaths_at(calls):
+    """Each call that changes something, and a tenth of the others, in their order."""
+    idle = [place for place, call in enumerate(calls) if call.name in IDLE]
+    passed_over = set(idle) - set(idle[::10]) if HOURS < 2 else ()
+    return [call for place, call in enumerate(calls) if place not in passed_over]
 
 
 @pytest.mark.slow
@@ -23,7 +33,7 @@ def test_killed_at_any_call_a_process_leaves_a_whole_cache(deed, nurse, seed, sh
     begin(deed, root, seed)
     calls = nurse.calls(code, root)
     assert len(calls) > 10
-    deaths = some(calls, SAMPLE)
+    deaths = some(deaths_at(calls), SAMPLE)
     for call in deaths:
         begin(deed, root, seed)
         nurse.kill_at(code, *call)
@@ -93,13 +103,13 @@ def test_killed_again_while_it_recovers_it_leaves_a_whole_cache(deed, nurse, see
     pairs = max(1, PAIRS // len(some(CHANGING, 2)))
     cases = 0
     while cases < pairs:
-        first = random.choice(calls)
+        first = random.choice(deaths_at(calls))
         begin(deed, root, seed)
         nurse.kill_at(code, *first)
         shutil.rmtree(dead, ignore_errors=True)
         shutil.move(root, dead)  # each copy is of the same state, the first one too
         shutil.copytree(dead, root)
-        later = nurse.calls(recovery, root)
+        later = deaths_at(nurse.calls(recovery, root))
         for second in random.sample(later, min(10, pairs - cases)):
             shutil.rmtree(root)
             shutil.copytree(dead, root)
