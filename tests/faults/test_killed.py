@@ -14,7 +14,7 @@ import tensorcache
 
 SAMPLE = 12  # deaths of each deed within `make test`
 # Calls that leave what is on disk as it is, and locks die with their process: a death at one looks
-# like one at the next call that changes something. Of these every tenth, in a soak of two hours all.
+# like one at the next call that changes something. A tenth of them; in a soak of two hours all.
 IDLE = {"newfstatat", "fcntl", "pread64", "close", "read", "lseek", "getdents64", "flock", "mmap"}
 
 
