@@ -34,7 +34,7 @@ import tensorcache
 from tensorcache import column, explain, index, rows, vacuum
 sys.dont_write_bytecode = True  # or the first child would make calls that no other makes
 torch.set_num_threads(1)
-tensorcache.open(sys.argv[1]).key({}, version="1", namespace="t")
+deeds.warm_up(sys.argv[1])
 print("ready", flush=True)
 for line in sys.stdin:
     pid = os.fork()

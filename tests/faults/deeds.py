@@ -17,6 +17,7 @@ from roots import (
     hit,
     named_by_manifests,
     names_in,
+    payload,
     rows,
     same,
     shards_of,
@@ -53,6 +54,19 @@ def make_seed(root: Path) -> None:
     with tensorcache.open(root) as cache:
         for n in (1, 2, 1):
             get(cache, n)
+
+
+def warm_up(root: str) -> None:
+    """Do each once, so that no child compiles the statements, or runs the revisions, anew."""
+    make_seed(Path(root))
+    with tensorcache.open(root) as cache:
+        cache.pin(key_of(cache, 1), "keep")
+        cache.put(key_of(cache, 3), payload(3))
+        get(cache, 2, refresh=True)
+        cache.reindex()
+        cache.remove(key_of(cache, 2))
+        cache.vacuum(max_bytes=1, grace_seconds=0)
+        assert cache.verify(deep=True) == []
 
 
 def key_of(cache: tensorcache.Cache, n: int) -> tensorcache.Key:
