@@ -122,18 +122,17 @@ def lowest(
         return []
     entries, waits = weights.entries, bytearray(len(weights.entries))
 
-    def ranked(place: int) -> tuple[tuple[bool, float], str, int, int]:
-        alone_bytes = weighing.alone_bytes[place]
-        return rank(entries[place], alone_bytes), entries[place].key, alone_bytes, place
-
-    heap = []
-    for place in free:
+    def ranked(place: int) -> tuple[bool, float, str, int, int]:
+        one, alone_bytes = entries[place], weighing.alone_bytes[place]
         waits[place] = True
-        heap.append(ranked(place))
-    heapq.heapify(heap)
+        return *rank(one, alone_bytes), one.key, alone_bytes, place
+
+    left = sorted(map(ranked, free), reverse=True)  # the lowest is the last
+    anew: list[tuple[bool, float, str, int, int]] = []  # a heap
     taken = []
-    while need_bytes > 0 and heap:
-        _, _, alone_bytes, place = heapq.heappop(heap)
+    while need_bytes > 0 and (left or anew):
+        is_anew = anew and not (left and left[-1] < anew[0])
+        *_, alone_bytes, place = heapq.heappop(anew) if is_anew else left.pop()
         if not waits[place] or alone_bytes != weighing.alone_bytes[place]:
             continue  # it was weighed anew since
         waits[place] = False
@@ -141,7 +140,7 @@ def lowest(
         need_bytes -= weighing.take(place)
         for last in weighing.changed:
             if waits[last]:
-                heapq.heappush(heap, ranked(last))
+                heapq.heappush(anew, ranked(last))
     return taken
 
 

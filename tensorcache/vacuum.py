@@ -100,6 +100,12 @@ class Terms(NamedTuple):
     grace_seconds: float = GRACE_SECONDS
 
     @property
+    def asks_for_room_alone(self) -> bool:
+        """Whether no entry goes by its age or state, and so all that go do for a limit."""
+        by_state = (self.older_than_seconds, self.unused_for_seconds, self.stale)
+        return not self.takes_what_is_left and all(one is None for one in by_state)
+
+    @property
     def takes_what_is_left(self) -> bool:
         """Whether nothing is asked but `only` or `keep_last`, and so all goes that these leave."""
         asked = (self.max_bytes, self.older_than_seconds, self.unused_for_seconds, self.stale)
@@ -130,7 +136,9 @@ def plan(
     entries = weights.entries
     touched = [retention.touched_at(one, now) for one in entries]
     free = list(_free(entries, touched, now, terms, opened))
-    reasons = {p: why for p in free if (why := _reason(entries[p], touched[p], now, terms))}
+    reasons = {}
+    if not terms.asks_for_room_alone:
+        reasons = {p: why for p in free if (why := _reason(entries[p], touched[p], now, terms))}
     rotten = tuple(q for q in found.quarantine if abs(now - q.mtime) >= QUARANTINE_SECONDS)
     swept_bytes = sum(piece.size_bytes for _, piece in found.orphans)
     swept_bytes += sum(leftover.size_bytes for leftover in (*found.leftovers, *rotten))
@@ -199,7 +207,7 @@ def clean(
             if new and rounds == ROUNDS:  # many are open: ask all of them, not one plan for each
                 new = {one.key for one in weights.entries} - looked_at
             looked_at |= new
-            more = {key for key in new if disk.is_open(root, key)}
+            more = disk.opened_among(root, new)
             if not more:
                 return planned if dry_run else apply(planned, root, index, now)
             opened |= more

@@ -16,7 +16,7 @@ from tensorcache.disk.held import (
     hold,
     read_manifest,
 )
-from tensorcache.disk.keys import ends_with, find, keys_in, keys_of
+from tensorcache.disk.keys import find, keys_in, keys_of, opened_among, unlike
 from tensorcache.disk.lock import Lease, claim, holder, locked
 from tensorcache.disk.memory import (
     Memory,
@@ -83,7 +83,6 @@ __all__ = [
     "dangers",
     "default_root",
     "digest_of",
-    "ends_with",
     "filesystem",
     "find",
     "forget_entry",
@@ -108,6 +107,7 @@ __all__ = [
     "manifest_path",
     "no_marker",
     "notes",
+    "opened_among",
     "piece_name",
     "piece_path",
     "prepare",
@@ -122,6 +122,7 @@ __all__ = [
     "sync_directory",
     "take_uses",
     "temporary",
+    "unlike",
     "unlink_manifests",
     "unlink_piece",
 ]

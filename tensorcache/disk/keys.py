@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress, islice, repeat
 
-from tensorcache.disk.descriptor import Descriptor
+from tensorcache.disk.descriptor import Descriptors
+from tensorcache.disk.lock import locks_on
 from tensorcache.disk.place import DIGEST_BYTES, Root
 from tensorcache.errors import EntryMissing
 
 MIN_PREFIX = 6
+AT_ONCE = 64  # manifests that are open at once where all are looked at
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def find(root: Root, prefix: str) -> str:
@@ -66,15 +72,45 @@ def keys_of(root: Root) -> list[str]:
     return [key for folder in sorted(folders) for key in keys_in(root, folder)]
 
 
-def ends_with(root: Root, key: str, digest: str, size_bytes: int) -> bool:
-    """Whether the manifest of a key has so many bytes, of which the last are `digest` (hex).
+def unlike(root: Root, ends: Mapping[str, str]) -> set[str]:
+    """The keys whose manifest does not end as told: by a digest (hex), a colon, and its bytes.
 
-    Asked of a million of them: one open, one read, and nothing else.
+    Asked of a million of them: one open, one read, one close, and nothing else.
     """
-    path = f"{root.path}/entries/{key[:2]}/{key}.msgpack"
-    try:
-        with Descriptor(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as number:
+
+    def differ(keys: Sequence[str], paths: Sequence[str]) -> Iterable[bool]:
+        told = [ends[key].partition(":") for key in keys]
+        offsets = [int(size_bytes) - DIGEST_BYTES for _, _, size_bytes in told]
+        with contextlib.closing(Descriptors(paths, _FLAGS)) as several:
             # One byte more than there is: it is not longer either.
-            return os.pread(number, DIGEST_BYTES + 1, size_bytes - DIGEST_BYTES).hex() == digest
-    except OSError:
-        return False
+            found = list(map(os.pread, several.numbers, repeat(DIGEST_BYTES + 1), offsets))
+        return (end.hex() != digest for end, (digest, _, _) in zip(found, told, strict=True))
+
+    return _those(root, ends, differ, unreadable=True)
+
+
+def opened_among(root: Root, keys: Iterable[str]) -> set[str]:
+    """Those of `keys` that a process has open: as `is_open`, asked of a million of them."""
+    return _those(root, keys, lambda _, paths: locks_on(paths, _FLAGS), unreadable=False)
+
+
+def _those(
+    root: Root,
+    keys: Iterable[str],
+    look: Callable[[Sequence[str], Sequence[str]], Iterable[bool]],
+    *,
+    unreadable: bool,
+) -> set[str]:
+    """Those of which `look` says so, of some keys and the paths of their manifests at a time."""
+    found, left = set[str](), iter(keys)
+    while some := list(islice(left, AT_ONCE)):
+        paths = [f"{root.path}/entries/{key[:2]}/{key}.msgpack" for key in some]
+        try:
+            found.update(compress(some, look(some, paths)))
+        except OSError:
+            if len(some) > 1:  # which of them?
+                for key in some:
+                    found |= _those(root, [key], look, unreadable=unreadable)
+            elif unreadable:
+                found.update(some)
+    return found

@@ -17,10 +17,10 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tensorcache.disk.descriptor import Descriptor
+from tensorcache.disk.descriptor import Descriptor, Descriptors
 from tensorcache.disk.place import (
     Root,
     begin_again,
@@ -52,7 +52,13 @@ class Locked(Descriptor):
             super().close()
 
 
-_held: weakref.WeakSet[Locked] = weakref.WeakSet()
+class _Several(Descriptors):
+    def __init__(self, paths: Iterable[str], flags: int) -> None:
+        _held.add(self)
+        super().__init__(paths, flags)
+
+
+_held: weakref.WeakSet[Descriptor] = weakref.WeakSet()
 
 
 def _drop_in_child() -> None:
@@ -100,6 +106,25 @@ def _lock(descriptor: Locked, patience_seconds: float) -> None:
             return
         pause = max(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS - waited / 250)
         time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - so that they ask in no step
+
+
+def locks_on(paths: Iterable[str], flags: int) -> list[bool]:
+    """Whether another has each of several files open under a lock, by one try at each.
+
+    Raises:
+        OSError: one of them cannot be opened.
+    """
+    # No fork while they are locked, but by a signal's handler.
+    with _forking, contextlib.closing(_Several(paths, flags)) as several:
+        return [not _is_ours(number) for number in several.numbers]
+
+
+def _is_ours(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_locked(path: str) -> bool | None:
