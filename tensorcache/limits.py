@@ -14,6 +14,8 @@ from typing import NamedTuple
 AUTO = "auto"
 POLICIES = ("worth", "lru", "oldest")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(i?)b?|(%))", re.IGNORECASE)
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d+)?)([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class Size(NamedTuple):
@@ -118,6 +120,18 @@ def size_of(
         return Size(share=float(match[1]) / 100)
     power = " kmgt".index((match[2] or " ").lower())
     return Size(int(float(match[1]) * (1024 if match[3] else 1000) ** power))
+
+
+def seconds_of(said: str) -> float:
+    """The seconds that "45s", "90m", "12h", "30d" or "2w" is.
+
+    Raises:
+        ValueError: it is no length of time.
+    """
+    match = _DURATION.fullmatch(said.strip())
+    if not match:
+        raise ValueError(f"duration {said!r}: write '45s', '90m', '12h', '30d' or '2w'")
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def _whole(size: Size | None, disk_bytes: int) -> int | None:

@@ -49,7 +49,7 @@ class Hour(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """An entry that stands out; `bytes` are its manifest and its pieces, shared ones in full."""
+    """An entry that stands out; `bytes` are its shards and documents, as in `ls`."""
 
     key: str
     namespace: str

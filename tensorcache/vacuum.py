@@ -45,7 +45,8 @@ class VacuumPlan(NamedTuple):
 
     `over_bytes` is what is over the limit still, since all that is left is to stay. `events` are
     those too old to be kept one by one. `index_bytes` is by how much the index became smaller,
-    which is known once it is done.
+    which is known once it is done. `spared` are so many that were asked for by age or state, and
+    stay: pinned, open, or used within the grace. `held_bytes` are of all manifests and pieces.
     """
 
     entries: tuple[Victim, ...]
@@ -56,6 +57,8 @@ class VacuumPlan(NamedTuple):
     over_bytes: int = 0
     events: int = 0
     index_bytes: int = 0
+    spared: int = 0
+    held_bytes: int = 0
 
 
 class Found(NamedTuple):
@@ -135,10 +138,20 @@ def plan(
 
     entries = weights.entries
     touched = [retention.touched_at(one, now) for one in entries]
-    free = list(_free(entries, touched, now, terms, opened))
-    reasons = {}
+    asked = list(_asked(entries, terms))
+    free = [
+        place
+        for place in asked
+        if now - touched[place] >= terms.grace_seconds
+        and not entries[place].stays
+        and entries[place].key not in opened
+    ]
+    reasons, spared = {}, 0
     if not terms.asks_for_room_alone:
-        reasons = {p: why for p in free if (why := _reason(entries[p], touched[p], now, terms))}
+        due = {p: why for p in asked if (why := _reason(entries[p], touched[p], now, terms))}
+        reasons = {place: due[place] for place in free if place in due}
+        spared = len(due) - len(reasons)
+    held_bytes = retention.held_bytes(weights)
     rotten = tuple(q for q in found.quarantine if abs(now - q.mtime) >= QUARANTINE_SECONDS)
     swept_bytes = sum(piece.size_bytes for _, piece in found.orphans)
     swept_bytes += sum(leftover.size_bytes for leftover in (*found.leftovers, *rotten))
@@ -147,7 +160,7 @@ def plan(
         sorted(reasons, key=lambda p: (touched[p], entries[p].key)),
         [p for p in free if p not in reasons],
         max(
-            0 if terms.max_bytes is None else retention.held_bytes(weights) - terms.max_bytes,
+            0 if terms.max_bytes is None else held_bytes - terms.max_bytes,
             terms.lack_bytes - swept_bytes,
         ),
         retention.ranking(terms.policy, now, terms.max_bytes),
@@ -164,7 +177,7 @@ def plan(
     freed_bytes = swept_bytes + sum(one.frees_bytes for one in victims)
     orphans = tuple(sorted(found.orphans))
     swept = (found.leftovers, rotten, freed_bytes, over_bytes, found.events)
-    return VacuumPlan(victims, orphans, *swept)
+    return VacuumPlan(victims, orphans, *swept, spared=spared, held_bytes=held_bytes)
 
 
 def clean(
@@ -243,23 +256,14 @@ def apply(plan: VacuumPlan, root: disk.Root, index: Index, now: float) -> Vacuum
     )
 
 
-def _free(
-    entries: Sequence[Weighed],
-    touched: Sequence[float],
-    now: float,
-    terms: Terms,
-    opened: Collection[str],
-) -> Iterator[int]:
-    """The places of those that may go."""
+def _asked(entries: Sequence[Weighed], terms: Terms) -> Iterator[int]:
+    """The places of those that the terms are about."""
     newest = _newest(entries, terms.keep_last)
     for place, one in enumerate(entries):
         if (
-            not one.stays
-            and now - touched[place] >= terms.grace_seconds
-            and terms.namespace in (None, one.namespace)
+            terms.namespace in (None, one.namespace)
             and (terms.only is None or one.key in terms.only)
             and place not in newest
-            and one.key not in opened
         ):
             yield place
 

@@ -63,6 +63,7 @@ def test_it_sorts_by_columns_and_inputs_either_way(keys, answer):
     assert listed(answer("-q", *NAMESPACE, "--sort", "n:desc")) == keys[::-1]
     assert listed(answer("-q", *NAMESPACE, "--sort", "on:desc,n:asc")) == [keys[2], *keys[:2]]
     assert listed(answer("-q", "--sort", "namespace,created_at:desc"))[:3] == keys[::-1]
+    assert listed(answer("-q", "--sort", "namespace,created:desc"))[:3] == keys[::-1]
 
 
 def test_it_shows_the_columns_that_are_asked_for_as_people_read_them(keys, answer):

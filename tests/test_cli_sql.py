@@ -118,3 +118,11 @@ def test_show_has_the_catalogue_of_tensors(keys, cache, tc):
         for row in table.itertuples()
     ]
     assert sorted(table.dtype) == ["float32", "int64"]
+
+
+def test_a_view_without_its_quotes_is_answered_with_them(keys, tc):
+    code, out, err = tc("sql", "SELECT * FROM my.batches")
+
+    assert (code, out) == (2, "")
+    assert 'no such table: my.batches: there are "column", "entry"' in err
+    assert err.rstrip().endswith('"my.batches"; such a name needs its quotes')

@@ -77,6 +77,9 @@ def test_since_counts_from_that_moment_on(cache, place):
     append(place, now)
 
     assert sums_of(cache.stats(since=DAY)) == OF_A
+    assert sums_of(cache.stats(since="1d")) == OF_A
+    with pytest.raises(ValueError, match="duration 'a day': write '45s'"):
+        cache.stats(since="a day")
     assert sums_of(cache.stats(since=15)) == Sums(hits=2, hit_seconds=9.5, saved_seconds=7.5)
     assert sums_of(cache.stats(since=3 * DAY)).hits == 4
     assert cache.stats(since=0).hit_rate is None

@@ -11,7 +11,7 @@ from tensorcache.index import Shared, Weighed, Weights
 from tensorcache.limits import POLICIES, Bounds
 from tensorcache.manifest import Piece
 from tensorcache.retention import touched_at
-from tensorcache.vacuum import QUARANTINE_SECONDS, Found, Terms, plan
+from tensorcache.vacuum import QUARANTINE_SECONDS, Found, Terms, VacuumPlan, plan
 
 NOW = 1_000_000_000.0
 DAY = 86_400.0
@@ -56,7 +56,9 @@ def keys(found):
 
 
 def test_without_limits_no_entry_goes():
-    assert plan_of(weighed("a", "x"), weighed("b", "y")) == ((), (), (), (), 0, 0, 0, 0)
+    nothing = VacuumPlan((), (), (), (), 0, held_bytes=220)
+
+    assert plan_of(weighed("a", "x"), weighed("b", "y")) == nothing
 
 
 def test_what_is_unused_for_long_goes_and_says_so():
@@ -220,6 +222,16 @@ def test_what_was_used_within_the_grace_stays():
     assert keys(plan_of(fresh, max_bytes=0)) == []
     assert keys(plan_of(fresh, older_than_seconds=0.0, grace_seconds=601.0)) == []
     assert keys(plan_of(fresh, max_bytes=0, grace_seconds=600.0)) == ["a"]
+
+
+def test_what_is_asked_for_and_stays_is_counted():
+    entries = [weighed(key, key, age=40 * DAY) for key in "abc"]
+    entries += [weighed("pinned", "p", age=40 * DAY, pinned=True)]
+    entries += [weighed("used", "u", age=40 * DAY, idle=60), weighed("young", "y", age=DAY)]
+    found = plan_of(*entries, older_than_seconds=30 * DAY, opened={"c"})
+
+    assert (keys(found), found.spared) == (["a", "b"], 3)
+    assert plan_of(*entries, max_bytes=0).spared == 0  # `over_bytes` tells that of a limit
 
 
 def test_a_use_in_the_future_keeps_its_entry():

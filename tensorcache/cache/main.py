@@ -300,10 +300,10 @@ class Cache:
         """What `sql` gives, as plain rows and without pandas."""
         return self._questions.table(query, params)
 
-    def stats(self, *, since: float | None = None, by: str | None = None) -> Stats:
+    def stats(self, *, since: float | str | None = None, by: str | None = None) -> Stats:
         """Hits, misses, builds, waits and the time that they saved, and what is held now.
 
-        Of the last `since` seconds, else two years; apart `by` "namespace", "day" or "hour" (UTC).
+        Of the last `since` seconds (or "7d"), else two years; `by` "namespace", "day" or "hour".
         """
         return self._questions.stats(since, by)
 

@@ -29,6 +29,7 @@ from tensorcache.errors import (
     UnkeyableValue,
 )
 from tensorcache.key import Key, NoKeyNow, canonical, check_namespace
+from tensorcache.limits import seconds_of
 from tensorcache.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -104,15 +105,17 @@ class Questions:
         """What one SELECT gives."""
         return _frame(self.table(query, params))
 
-    def stats(self, since: float | None, by: str | None) -> Stats:
+    def stats(self, since: float | str | None, by: str | None) -> Stats:
         """What was asked in the last `since` seconds, and what is held."""
         from tensorcache import stats  # whoever asks for them, and nobody else
         from tensorcache.index import stats as asked  # sqlalchemy: 0.2 s that a hit never spends
 
         if by is not None and by not in stats.GROUPS:
             raise ValueError(f"by={by!r}: use one of {', '.join(stats.GROUPS)}, or None")
+        if isinstance(since, str):
+            since = seconds_of(since)
         if since is not None and not since >= 0:
-            raise ValueError(f"since={since!r}: give seconds, so many before now")
+            raise ValueError(f"since={since!r}: give seconds before now, or '7d'")
         journals = glob.glob("*", root_dir=self._root.join("journal"))
         if journals and not self._switch.writes:
             self._switch.builds.warn(

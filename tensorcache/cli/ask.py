@@ -55,14 +55,17 @@ def ls(
     underscores: --where "rolling_windows = '[10,30]'".
     """
     options.refuse_two({"--json": as_json, "--csv": as_csv, "--quiet": quiet})
-    chosen = _names(columns)
+    # Without a namespace a title stands for its column; with one it may be the name of an input.
+    of_titles = {title: name for name, title in _TITLES.items()} if namespace is None else {}
+    chosen = [of_titles.get(name, name) for name in _names(columns)]
+    order = [(of_titles.get(name, name), falls) for name, falls in _sorted(sort)]
     if quiet:
         shown: Sequence[str] = ("key",)
     else:
         shown = chosen or (() if as_json or as_csv else _SHOWN)
     opened = options.opened(cache)
     found = opened.listed(
-        where, namespace=namespace, columns=tuple(shown), sort=tuple(_sorted(sort)), limit=limit
+        where, namespace=namespace, columns=tuple(shown), sort=tuple(order), limit=limit
     )
     if quiet:
         for (key,) in found.rows:
@@ -166,7 +169,7 @@ def _for_people(name: str, kind: str, value: Any) -> object:
     if name.endswith("bytes") and kind == "BIGINT":
         return text.size(value)
     if name == "build_seconds":
-        return f"{value:.1f} s"
+        return text.span(value)
     return str(bool(value)).lower() if kind == "BOOLEAN" else value
 
 

@@ -73,7 +73,7 @@ def say(entry: dict[str, Any]) -> None:
         "version": entry["version"],
         "size": text.size(entry["bytes"]),
         "created": f"{text.local(entry['created_at'])} on {entry['host']}",
-        "built in": f"{entry['build_seconds']:.1f} s with {tools}",
+        "built in": f"{text.span(entry['build_seconds'])} with {tools}",
         "used": "not known" if uses is None else _used(uses, entry["last_used_at"]),
         "pinned": "no" if pinned is None else f"yes: {pinned}" if pinned else "yes",
     }
@@ -133,4 +133,6 @@ def _flat(inputs: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for path, tag, _ in schema.leaves(inputs):
         names = [name[1:] if name.startswith("$$") else name for name in path]
         value = reduce(lambda inner, name: inner[name], path, inputs)
-        yield ".".join(names), json.dumps(value[tag] if tag else value, ensure_ascii=False)
+        plain = value[tag] if tag else value
+        # As a view has it, so that it can be copied into a condition.
+        yield ".".join(names), json.dumps(plain, ensure_ascii=False, separators=(",", ":"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import Annotated, Any
 
@@ -13,11 +12,8 @@ from tensorcache import disk
 from tensorcache.cache import Cache, open_cache
 from tensorcache.cli import text
 from tensorcache.errors import EntryMissing, TensorCacheError, UnsafeCache
-from tensorcache.limits import Size, size_of
+from tensorcache.limits import Size, seconds_of, size_of
 from tensorcache.manifest import Manifest
-
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d+)?)([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class WrongUse(Exception):
@@ -42,10 +38,10 @@ def _size(typed: str) -> Size:
 
 
 def _seconds(typed: str) -> float:
-    match = _DURATION.fullmatch(typed.strip())
-    if not match:
-        raise typer.BadParameter(f"duration {typed!r}: write '45s', '90m', '12h', '30d' or '2w'")
-    return float(match[1]) * _SECONDS[match[2]]
+    try:
+        return seconds_of(typed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 CacheDir = Annotated[

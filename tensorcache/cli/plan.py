@@ -74,6 +74,7 @@ def vacuum(
     at most 50 GB, or TENSORCACHE_MAX_SIZE. --namespace, --where and --keep-last narrow the others;
     --where and --keep-last alone remove all that they leave.
     """
+    policy = _policy(policy)
     if not dry_run:
         options.check_can_ask(yes=yes)
     opened = options.opened(cache, changes=True)
@@ -86,7 +87,7 @@ def vacuum(
         keep_last=keep_last,
         namespace=namespace,
         where=where,
-        policy=_policy(policy),
+        policy=policy,
         grace_seconds=3600.0 if grace is None else grace,
     )
     goes = clean(dry_run=True)
@@ -129,7 +130,7 @@ def say_json(plan: VacuumPlan) -> None:
         for number, one in enumerate(objects):
             print(",\n    " if number else "\n    ", json.dumps(one), sep="", end="")
         print("\n  ],")
-    for name in ("events", "frees_bytes"):
+    for name in ("events", "frees_bytes", "held_bytes", "spared"):
         print(f'  "{name}": {getattr(plan, name)},')
     print(f'  "over_bytes": {plan.over_bytes}\n}}')
 
@@ -164,7 +165,13 @@ def say(plan: VacuumPlan) -> None:
         text.count(len(plan.leftovers) + len(plan.quarantine), "leftover"),
     ]
     kinds += [text.count(plan.events, "old event")] if plan.events else []
-    print(f"{', '.join(kinds)}: {text.size(plan.frees_bytes)}")
+    held = text.size(plan.held_bytes)
+    print(f"{', '.join(kinds)}: {text.size(plan.frees_bytes)}, and entries hold {held}")
+    if plan.spared:
+        text.remark(
+            f"spared {text.count(plan.spared, 'entry', 'entries')}: pinned, open, or used within "
+            f"the grace (an hour, unless --grace says otherwise)"
+        )
     if plan.over_bytes:
         text.remark(
             f"{text.size(plan.over_bytes)} over the limit still: what is pinned stays, and what "

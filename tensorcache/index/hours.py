@@ -41,7 +41,7 @@ def stats(index: IndexFile, since: float | None, by: str | None, now: float) -> 
             stored_bytes=stored_bytes,
             shared_bytes=max(0, referred - stored_bytes),
             dearest=_ranked(connection, entry.c.build_seconds.desc()),
-            largest=_ranked(connection, bytes_.desc()),
+            largest=_ranked(connection, entry.c.bytes.desc()),
             stalest=_ranked(connection, entry.c.touched_at, entry.c.pinned.is_(None)),
             groups=grouped(hours, by) if by else None,
             sizes=tuple(
@@ -79,15 +79,14 @@ def _ranked(
     connection: sa.Connection, order: Any, which: sa.ColumnElement[bool] | None = None
 ) -> tuple[Ranked, ...]:
     entry = schema.entry
-    names = entry.c["namespace", "build_seconds", "uses", "created_at", "last_used_at"]
-    bytes_ = (entry.c.bytes + entry.c.manifest_bytes).label("held")
-    asked = sa.select(entry.c.key, bytes_, *names).order_by(order, entry.c.key).limit(MOST_RANKED)
+    names = "key", "namespace", "bytes", "build_seconds", "uses", "created_at", "last_used_at"
+    asked = sa.select(*entry.c[names]).order_by(order, entry.c.key).limit(MOST_RANKED)
     found = connection.execute(asked if which is None else asked.where(which))
     return tuple(
         Ranked(
             key=row.key,
             namespace=row.namespace,
-            bytes=row.held,
+            bytes=row.bytes,
             build_seconds=row.build_seconds,
             uses=row.uses,
             created_at=row.created_at.replace(tzinfo=dt.UTC),

@@ -192,5 +192,8 @@ def _bad_query(
         found = connection.execute(
             "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY type, name"
         )
-        message += ": there are " + ", ".join(f'"{name}"' for (name,) in found)
+        names = [name for (name,) in found if name[0] != "_" and name != "alembic_version"]
+        message += f": there are {', '.join(map(schema.quoted, names))}"
+        if message.split(": ")[1] in names:
+            message += "; such a name needs its quotes"
     return BadQuery(message)
