@@ -64,7 +64,7 @@ def main() -> int:
 
 def collect(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int) -> int:
     """Run the trials and put their rows side by side; the exit code."""
-    count = len(trials.planned(sweep) or []) or sweep.trials or 0
+    count = trials.count_of(sweep)
     print(f"sweep: {count} trials, {jobs} at a time, in {folder}", flush=True)
     rows: list[run.Row] = []
     interrupted = False
@@ -84,7 +84,7 @@ def collect(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int) -> int:
         )
     if rows:
         rows.sort(key=lambda row: row["trial"])
-        report.write(folder, rows, sweep.objective)
+        report.write(folder, rows, sweep.objective, count)
         live.results(rows)
         print(f"sweep: {report.totals(rows, sweep.objective)}")
         print(f"report: {folder / 'report.html'}")

@@ -187,22 +187,23 @@ def test_half_a_line_is_read_when_the_rest_is_there(tmp_path):
 
 
 def test_a_plan_is_a_total_and_a_line_for_each_key(tmp_path):
-    sweep = sweep_of(tmp_path, space={"a": [1, 2, 3]})
+    sweep = sweep_of(tmp_path, space={"a": [1, 2, 3, 4]})
     said = {
         "trials": [
             {"config": "1.yaml", "key": "ab" * 32, "state": "build", "bytes": 2_000_000},
             {"config": "2.yaml", "key": "ab" * 32, "state": "same", "bytes": None},
             {"config": "3.yaml", "key": "cd" * 32, "state": "hit", "bytes": 5},
+            {"config": "4.yaml", "key": "cd" * 32, "state": "hit", "bytes": 5},
         ],
         "builds": 1,
-        "hits": 1,
+        "hits": 2,
         "bytes": 2_000_000,
         "seconds": 90.0,
     }
 
     assert plan.lines(said, sweep) == [
-        "plan: 3 trials: 1 builds, 2.0 MB, about 1.5 minutes of building; 1 found in the cache",
+        "plan: 4 trials: 1 builds, 2.0 MB, about 1.5 minutes of building; 2 found in the cache",
         "  abababababababab build, 2 trials",
-        "  cdcdcdcdcdcdcdcd hit, 1 trials",
+        "  cdcdcdcdcdcdcdcd hit, 2 trials",
     ]
     assert "nobody knows how long" in plan.lines({**said, "seconds": None, "bytes": None}, sweep)[0]

@@ -34,6 +34,12 @@ def show(sweep: Sweep, base: dict[str, Any], folder: Path) -> int:
     with tempfile.TemporaryDirectory() as aside:
         plan = _asked(_configs(sweep, base, folder, Path(aside)))
     print("\n".join(lines(plan, sweep)))
+    ran = sum(
+        trials.kept(number, folder)[1] is not None
+        for number in range(1, trials.count_of(sweep) + 1)
+    )
+    if ran:
+        print(f"  {ran} of the trials have run, and are kept")
     return 0
 
 
@@ -79,9 +85,10 @@ def lines(plan: Plan, sweep: Sweep) -> list[str]:
     said = f"plan: {count} trials: {most}{plan['builds']} builds{size}, {minutes}"
     said += f" of building; {plan['hits']} found in the cache"
     shared = Counter(one["key"] for one in plan["trials"])
-    each = []
+    each, told = [], set[str]()
     for one in plan["trials"]:
-        if one["state"] != "same":
+        if one["state"] != "same" and one["key"] not in told:
+            told.update([one["key"]] if one["key"] else [])
             trials_said = "" if most else f", {shared[one['key']]} trials"
             each.append(f"  {(one['key'] or 'no key')[:16]} {one['state']}{trials_said}")
     return [said, *each]

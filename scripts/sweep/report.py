@@ -38,8 +38,8 @@ STYLE = (
 )
 
 
-def write(folder: Path, rows: list[Row], objective: str) -> None:
-    """Everything, each file written aside and then renamed.
+def write(folder: Path, rows: list[Row], objective: str, count: int) -> None:
+    """All of those that have ended of `count` trials; each file written aside, then renamed.
 
     Raises:
         BadInput: nothing can be written there.
@@ -52,7 +52,7 @@ def write(folder: Path, rows: list[Row], objective: str) -> None:
         "seconds.png": seconds(rows, f"Seconds by trial{said}"),
         "saved.png": saved(rows, f"Seconds of building that trials did not spend{said}"),
     }
-    page = text(rows, objective, list(pictures), said)
+    page = text(rows, objective, list(pictures), said, count)
     files = {**pictures, "report.html": page.encode(), "results.parquet": _parquet(rows)}
     with writing(f"outputs: {str(folder)!r}", BadInput):
         for name, data in files.items():
@@ -61,17 +61,18 @@ def write(folder: Path, rows: list[Row], objective: str) -> None:
             os.replace(aside, folder / name)
 
 
-def text(rows: list[Row], objective: str, pictures: list[str], said: str) -> str:
+def text(rows: list[Row], objective: str, pictures: list[str], said: str, count: int) -> str:
     """The page: totals, pictures, and a line for each trial."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
     body = "\n".join(
         f"<tr>{''.join(f'<td>{html.escape(cell(value))}</td>' for value in row.values())}</tr>"
         for row in rows
     )
+    ended = f"{count} trials" if len(rows) == count else f"{len(rows)} of {count} trials, so far"
     images = "\n".join(f'<p><img src="{name}" alt="{name}"></p>' for name in pictures)
     return (
         f'<!doctype html>\n<meta charset="utf-8"><title>Sweep</title><style>{STYLE}</style>\n'
-        f"<h1>Sweep: {len(rows)} trials{html.escape(said)}</h1>\n"
+        f"<h1>Sweep: {ended}{html.escape(said)}</h1>\n"
         f"<p>{html.escape(totals(rows, objective))}</p>\n{images}\n"
         f"<table><tr>{head}</tr>\n{body}</table>\n"
     )

@@ -108,7 +108,7 @@ def run(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int, board: Boar
         BadDisk: their disk is full or read-only.
     """
     choices = trials.planned(sweep)
-    count = len(choices) if choices is not None else sweep.trials or 0
+    count = trials.count_of(sweep)
     study = _study(folder, sweep) if choices is None else None
     before = {number: trials.kept(number, folder) for number in range(1, count + 1)}
     yield from (row for _, row in before.values() if row is not None)

@@ -125,6 +125,12 @@ def keep(trial: Trial, row: Mapping[str, Any]) -> None:
     write_json(trial.folder / "trial.json", {"chosen": trial.chosen, "row": row})
 
 
+def count_of(sweep: Sweep) -> int:
+    """How many trials it has."""
+    choices = planned(sweep)
+    return len(choices) if choices is not None else sweep.trials or 0
+
+
 def kept(number: int, folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """What was chosen for a trial, and its row if it is not to be run again; None for neither."""
     there = read_json(trial_of(number, {}, folder).folder / "trial.json")
