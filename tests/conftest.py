@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import tempfile
@@ -17,6 +18,12 @@ __all__ = ["altered_db", "cache", "league_db", "place", "root", "shm", "small_di
 os.environ.pop("TENSORCACHE_DIR", None)
 os.environ.pop("TENSORCACHE_MODE", None)
 os.environ.pop("TENSORCACHE_MAX_SIZE", None)
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: a test that collects looks at what is new, not at torch."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

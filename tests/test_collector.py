@@ -21,10 +21,11 @@ class Knot:
 
 @pytest.fixture(autouse=True)
 def _collector_as_it_was():
+    gc.unfreeze()
     gc.collect()
     yield
-    gc.unfreeze()
     gc.enable()
+    gc.freeze()  # as conftest.py has it
 
 
 def generation_of(found):
