@@ -65,7 +65,7 @@ def unsure(root: disk.Root, index: Index) -> set[str]:
 def apart(root: disk.Root, index: Index) -> set[str]:
     """The keys whose manifest is not of the generation that rows tell, or has none, or they have.
 
-    Names do not tell it. One small read of each manifest does, 4 µs apiece.
+    Names do not tell it. One small read of each manifest does.
     """
     known = ends(index)
     found = known.keys() ^ disk.keys_of(root)
