@@ -173,7 +173,7 @@ def _run(results: dict[str, Any] | None) -> str:
     faults, sample = results["faults"], results["sample"]
     return (
         f"The last whole run, of commit {results['commit']} on {results['machine']}: "
-        f"{results['minutes']} minutes with SOAK_HOURS={results['hours']:g}; "
+        f"{faults['minutes']} minutes with SOAK_HOURS={results['hours']:g}; "
         f"{faults['passed']} tests passed, none failed, {faults['skipped']} were skipped. "
         f"The sample within `make test` took {sample['minutes']} minutes."
     )
