@@ -64,8 +64,9 @@ def main() -> int:
 
 def collect(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int) -> int:
     """Run the trials and put their rows side by side; the exit code."""
-    count = trials.count_of(sweep)
-    print(f"sweep: {count} trials, {jobs} at a time, in {folder}", flush=True)
+    count, kept = trials.count_of(sweep), trials.kept_count(sweep, folder)
+    said = f"sweep: {count} trials, {jobs} at a time, in {folder}"
+    print(f"{said}; {kept} have run, and are kept" if kept else said, flush=True)
     rows: list[run.Row] = []
     interrupted = False
     try:

@@ -26,8 +26,7 @@ GRACE_SECONDS = 3600.0
 MOST_VICTIMS = 256  # of one publication
 SLACK = 0.01  # of the limit: what goes beyond need, so that not every publication removes something
 ROUNDS = 8  # of choosing anew, where what was chosen turns out to be open
-# Of an entry and the bytes that come back with it: whether these fit the limit, and its rank.
-Rank = Callable[[Weighed, int], tuple[bool, float]]
+Rank = Callable[[Weighed, int], float]  # of an entry and the bytes that come back with it
 _log = logging.getLogger("tensorcache")
 
 
@@ -62,25 +61,26 @@ class Weighing:
         return back_bytes
 
 
-def rank_of(policy: str, one: Weighed, alone_bytes: int, now: float) -> float:
-    """The lowest goes first; `alone_bytes` is what would come back with it by now."""
-    if policy == "lru":
-        return touched_at(one, now)
-    if policy == "oldest":
-        return one.created_at
-    if alone_bytes == one.alone_bytes:
-        return one.worth
-    return one.worth + math.log2(max(one.alone_bytes, 1)) - math.log2(max(alone_bytes, 1))
-
-
 def ranking(policy: str, now: float, max_bytes: int | None) -> Rank:
-    """By the policy, but first what is larger than the limit alone, which nothing else can keep."""
+    """By the policy, the lowest goes first; before all others what is larger than the limit alone.
 
-    def rank(one: Weighed, alone_bytes: int) -> tuple[bool, float]:
-        fits = max_bytes is None or alone_bytes <= max_bytes
-        return fits, rank_of(policy, one, alone_bytes, now)
+    Nothing else can bring the cache within it.
+    """
+    most = math.inf if max_bytes is None else max_bytes
 
-    return rank
+    def by_worth(one: Weighed, alone_bytes: int) -> float:
+        if alone_bytes > most:
+            return -math.inf
+        if alone_bytes == one.alone_bytes:
+            return one.worth
+        return one.worth + math.log2(max(one.alone_bytes, 1)) - math.log2(max(alone_bytes, 1))
+
+    def by_time(one: Weighed, alone_bytes: int) -> float:
+        if alone_bytes > most:
+            return -math.inf
+        return touched_at(one, now) if policy == "lru" else one.created_at
+
+    return by_worth if policy == "worth" else by_time
 
 
 def touched_at(one: Weighed, now: float) -> float:
@@ -107,41 +107,43 @@ def goes(
     `first` go in any case, and then of those that are `free` as many as `over_bytes` takes.
     """
     weighing = Weighing(weights)
-    need_bytes = over_bytes - sum(weighing.take(place) for place in first)
-    taken = [*first, *lowest(weights, weighing, free, need_bytes, rank)]
-    taken = needed(weights, taken, over_bytes, fixed=len(first))
-    gone = in_turn(weights, taken)
+    gone = [(place, weighing.take(place)) for place in first]
+    need_bytes = over_bytes - sum(frees_bytes for _, frees_bytes in gone)
+    gone += lowest(weights, weighing, free, need_bytes, rank)
+    taken = needed(weights, [place for place, _ in gone], over_bytes, fixed=len(first))
+    if len(taken) < len(gone):
+        gone = in_turn(weights, taken)
     return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
 
 
 def lowest(
     weights: Weights, weighing: Weighing, free: Iterable[int], need_bytes: int, rank: Rank
-) -> list[int]:
-    """The places of those that go, in that order, until `need_bytes` come back or none is left."""
+) -> list[tuple[int, int]]:
+    """As `goes`, in that order, until `need_bytes` come back or none is left."""
     if need_bytes <= 0:
         return []
     entries, waits = weights.entries, bytearray(len(weights.entries))
 
-    def ranked(place: int) -> tuple[bool, float, str, int, int]:
+    def ranked(place: int) -> tuple[float, str, int, int]:
         one, alone_bytes = entries[place], weighing.alone_bytes[place]
         waits[place] = True
-        return *rank(one, alone_bytes), one.key, alone_bytes, place
+        return rank(one, alone_bytes), one.key, alone_bytes, place
 
     left = sorted(map(ranked, free), reverse=True)  # the lowest is the last
-    anew: list[tuple[bool, float, str, int, int]] = []  # a heap
-    taken = []
+    anew: list[tuple[float, str, int, int]] = []  # a heap
+    gone = []
     while need_bytes > 0 and (left or anew):
         is_anew = anew and not (left and left[-1] < anew[0])
         *_, alone_bytes, place = heapq.heappop(anew) if is_anew else left.pop()
         if not waits[place] or alone_bytes != weighing.alone_bytes[place]:
             continue  # it was weighed anew since
         waits[place] = False
-        taken.append(place)
         need_bytes -= weighing.take(place)
+        gone.append((place, alone_bytes))
         for last in weighing.changed:
             if waits[last]:
                 heapq.heappush(anew, ranked(last))
-    return taken
+    return gone
 
 
 def needed(
@@ -160,7 +162,10 @@ def needed(
     back_bytes = sum(entries[place].alone_bytes for place in taken)
     back_bytes += sum(shared[number].size_bytes for number, left in stay.items() if not left)
     spared = set()
+    least_bytes = min((entries[place].alone_bytes for place in taken), default=0)
     for place in reversed(taken[fixed:]):
+        if back_bytes - least_bytes < need_bytes:
+            break  # nobody can be spared any more
         one = entries[place]
         helps = not one.shared or one.alone_bytes > one.manifest_bytes
         if helps or not all(stay[number] for number in one.shared):

@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import heapq
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tensorcache import disk
 from tensorcache.errors import LeaseTimeout
 from tensorcache.limits import Bounds, Limits, size_text
 from tensorcache.manifest import AHEAD_SECONDS, Piece
+from tensorcache.tree import collector_paused
 
 if TYPE_CHECKING:  # the index costs 0.2 s of import, and nothing of it is called here
     from tensorcache.index import Index, Weighed, Weights
@@ -138,7 +139,7 @@ def plan(
 
     entries = weights.entries
     touched = [retention.touched_at(one, now) for one in entries]
-    asked = list(_asked(entries, terms))
+    asked = _asked(entries, terms)
     free = [
         place
         for place in asked
@@ -202,29 +203,43 @@ def clean(
 
     with disk.locked(root):
         behind = rows.reconcile(root, index)
-        weights, orphans = rows.weights(root, index, behind)
         now = time.time()
-        events = rows.mended(root, index, lambda: old_events(index, now - EVENT_SECONDS))
-        found = Found(orphans, *disk.leftovers(root), events)
-        terms = terms.within(limits.bounds(root.path), retention.held_bytes(weights))
-        looked_at: set[str] = set()
-        opened: set[str] = set()
-        if listed is not None:
-            found = found.of(listed)
-            opened.update(one.key for one in weights.entries)
-            opened.difference_update(victim.key for victim in listed.entries)
-        rounds = 0
-        while True:
-            planned = plan(weights, found, now, terms, opened)
-            new = {victim.key for victim in planned.entries} - looked_at
-            if new and rounds == ROUNDS:  # many are open: ask all of them, not one plan for each
-                new = {one.key for one in weights.entries} - looked_at
-            looked_at |= new
-            more = disk.opened_among(root, new)
-            if not more:
-                return planned if dry_run else apply(planned, root, index, now)
-            opened |= more
-            rounds += 1
+        with collector_paused():  # there may be a million entries, and all stay till then
+            weights, orphans = rows.weights(root, index, behind)
+            events = rows.mended(root, index, lambda: old_events(index, now - EVENT_SECONDS))
+            found = Found(orphans, *disk.leftovers(root), events)
+            terms = terms.within(limits.bounds(root.path), retention.held_bytes(weights))
+            planned = _settled(root, weights, found, now, terms, listed)
+        return planned if dry_run else apply(planned, root, index, now)
+
+
+def _settled(
+    root: disk.Root,
+    weights: Weights,
+    found: Found,
+    now: float,
+    terms: Terms,
+    listed: VacuumPlan | None,
+) -> VacuumPlan:
+    """A plan of which nobody has an entry open, and that takes nothing which is not `listed`."""
+    looked_at: set[str] = set()
+    opened: set[str] = set()
+    if listed is not None:
+        found = found.of(listed)
+        opened.update(one.key for one in weights.entries)
+        opened.difference_update(victim.key for victim in listed.entries)
+    rounds = 0
+    while True:
+        planned = plan(weights, found, now, terms, opened)
+        new = {victim.key for victim in planned.entries} - looked_at
+        if new and rounds == ROUNDS:  # many are open: ask all of them, not one plan for each
+            new = {one.key for one in weights.entries} - looked_at
+        looked_at |= new
+        more = disk.opened_among(root, new)
+        if not more:
+            return planned
+        opened |= more
+        rounds += 1
 
 
 def apply(plan: VacuumPlan, root: disk.Root, index: Index, now: float) -> VacuumPlan:
@@ -256,16 +271,18 @@ def apply(plan: VacuumPlan, root: disk.Root, index: Index, now: float) -> Vacuum
     )
 
 
-def _asked(entries: Sequence[Weighed], terms: Terms) -> Iterator[int]:
+def _asked(entries: Sequence[Weighed], terms: Terms) -> Sequence[int]:
     """The places of those that the terms are about."""
-    newest = _newest(entries, terms.keep_last)
-    for place, one in enumerate(entries):
-        if (
-            terms.namespace in (None, one.namespace)
-            and (terms.only is None or one.key in terms.only)
-            and place not in newest
-        ):
-            yield place
+    newest, places = _newest(entries, terms.keep_last), range(len(entries))
+    if terms.namespace is None and terms.only is None and not newest:
+        return places
+    return [
+        place
+        for place in places
+        if terms.namespace in (None, entries[place].namespace)
+        and (terms.only is None or entries[place].key in terms.only)
+        and place not in newest
+    ]
 
 
 def _newest(entries: Sequence[Weighed], most: int | None) -> set[int]:

@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from tensorcache.tree import collector_paused, collector_spared
+from tensorcache.tree import collector, collector_paused, collector_spared
 
 
 class Knot:
@@ -20,8 +20,10 @@ class Knot:
 
 
 @pytest.fixture(autouse=True)
-def _collector_as_it_was():
+def _collector_as_it_was(monkeypatch):
+    """As in a process that has frozen nothing."""
     gc.unfreeze()
+    monkeypatch.setattr(collector._pauses, "_has_frozen", False)
     gc.collect()
     yield
     gc.enable()
@@ -68,6 +70,19 @@ def test_what_a_program_has_frozen_stays_frozen():
 
     assert gc.get_freeze_count() >= frozen > 0
     assert generation_of(made[0]) < 2
+
+
+def test_what_is_frozen_is_counted_once_for_that_takes_long(monkeypatch):
+    counted = []
+    count = gc.get_freeze_count
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: counted.append(count()) or counted[-1])
+    gc.freeze()
+    for _ in range(3):
+        with collector_spared():
+            pass
+
+    assert len(counted) == 1
+    assert counted[0] > 0
 
 
 @pytest.mark.parametrize("aside", [collector_paused, collector_spared])

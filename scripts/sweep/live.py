@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sweep.run import Row, Running
 
 SHOWN_SECONDS = 0.25  # between two drawings
+SAID_SECONDS = 30.0  # between two lines of what runs, where nothing is drawn
 SHOWN_ROWS = 12  # of trials that have ended
 ALWAYS_SHOWN = ("trial", "status", "cache", "objective", "seconds")
 HEAD = ("trial", "state", "cache", "import s", "get-or-build s", "epoch", "objective", "s")
@@ -44,19 +45,24 @@ class Board:
         self._objective = objective
         self._live = live
         self._rows: list[Row] = []
-        self._shown = 0.0
+        self._shown = time.monotonic()
 
     def ended(self, row: Row) -> None:
         """A trial has ended, now or before."""
         self._rows.append(row)
         if not self._live:
-            print(line(row, len(self._rows), self._count), flush=True)
+            print(line(row, len(self._rows), self._count, self._objective), flush=True)
 
     def show(self, running: Iterable[Running]) -> None:
         """What runs, as it stands."""
-        if self._live and time.monotonic() - self._shown > SHOWN_SECONDS:
-            self._shown = time.monotonic()
+        if time.monotonic() - self._shown < (SHOWN_SECONDS if self._live else SAID_SECONDS):
+            return
+        self._shown = time.monotonic()
+        if self._live:
             self._live.update(self._table(running), refresh=True)
+        else:
+            for one in running:
+                print(running_line(one, self._objective), flush=True)
 
     def _table(self, running: Iterable[Running]) -> Table:
         from rich.table import Table  # only a terminal needs it
@@ -90,11 +96,20 @@ def ended_cells(row: Row) -> list[str]:
     return [*said, "", cell(value), f"{row['seconds']:.1f}"]
 
 
-def line(row: Mapping[str, Any], done: int, of: int) -> str:
+def running_line(one: Running, objective: str) -> str:
+    """One line for a trial that runs."""
+    _, state, *_, epoch, value, seconds = running_cells(one)
+    said = f"trial {one.trial.number}: {state}, {seconds} s"
+    if epoch:
+        said += f", epoch {epoch}"
+    return f"{said}, {objective} {value}" if value else said
+
+
+def line(row: Mapping[str, Any], done: int, of: int, objective: str) -> str:
     """One line for a trial that ended."""
     said = row["error"] if row["status"] == "failed" else f"cache {row['cache']}"
     if row["objective"] is not None:
-        said += f", {row['objective']:.4f}"
+        said += f", {objective} {row['objective']:.4f}"
     return f"[{done}/{of}] trial {row['trial']}: {row['status']}, {row['seconds']:.1f} s, {said}"
 
 

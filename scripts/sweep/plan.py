@@ -34,12 +34,8 @@ def show(sweep: Sweep, base: dict[str, Any], folder: Path) -> int:
     with tempfile.TemporaryDirectory() as aside:
         plan = _asked(_configs(sweep, base, folder, Path(aside)))
     print("\n".join(lines(plan, sweep)))
-    ran = sum(
-        trials.kept(number, folder)[1] is not None
-        for number in range(1, trials.count_of(sweep) + 1)
-    )
-    if ran:
-        print(f"  {ran} of the trials have run, and are kept")
+    if kept := trials.kept_count(sweep, folder):
+        print(f"  {kept} of the trials have run, and are kept")
     return 0
 
 

@@ -138,6 +138,11 @@ def kept(number: int, folder: Path) -> tuple[dict[str, Any] | None, dict[str, An
     return there.get("chosen"), row if row.get("status") in KEPT else None
 
 
+def kept_count(sweep: Sweep, folder: Path) -> int:
+    """How many of its trials have run before, and are not to be run again."""
+    return sum(kept(n, folder)[1] is not None for n in range(1, count_of(sweep) + 1))
+
+
 def row_of(
     trial: Trial, status: str, objective: str, seen: Seen, seconds: float, error: str | None
 ) -> dict[str, Any]:

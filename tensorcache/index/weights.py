@@ -87,7 +87,7 @@ def all_weights(index: IndexFile) -> Weights:
     )
     pieces = sa.select(several.c.shard, several.c.holders, shard.bytes)
     pieces = pieces.join(schema.shard, shard.digest == several.c.shard)
-    links = sa.select(link.entry, link.shard).where(link.shard.in_(sa.select(several.c.shard)))
+    links = sa.select(link.entry, link.shard)
     numbers: dict[str, int] = {}
     shared: dict[int, Shared] = {}
     held: dict[str, tuple[int, ...]] = {}
@@ -98,8 +98,9 @@ def all_weights(index: IndexFile) -> Weights:
             numbers[digest] = len(shared)
             shared[len(shared)] = Shared(size_bytes, holders)
         for key, digest in raw(connection, links) if numbers else ():
-            its = (*held.get(key, ()), numbers[digest])
-            held[key] = same.setdefault(its, its)
+            if digest in numbers:
+                its = (*held.get(key, ()), numbers[digest])
+                held[key] = same.setdefault(its, its)
         rows = raw(connection, sa.select(*_asked()))
         entries = [_weighed(row, held.pop(row[0], ()), names) for row in rows]
     return Weights(entries, shared)
