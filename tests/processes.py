@@ -28,13 +28,15 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": PATH, "OMP_NUM_THREADS": "1"}
 # The calls that change what is on disk; a death between two of them looks like one at the second.
 CHANGES = ("rename", "fsync", "fdatasync", "unlink", "mkdir", "rmdir", "write", "pwrite64")
 _NURSERY = """
-import os, signal, sys
-import alembic.command, alembic.config, alembic.runtime.migration, deeds, roots, torch
+import gc, os, signal, sys
+import alembic.command, alembic.config, alembic.runtime.migration, deeds, roots, told, torch
 import tensorcache
 from tensorcache import column, explain, index, rows, vacuum
 sys.dont_write_bytecode = True  # or the first child would make calls that no other makes
 torch.set_num_threads(1)
+gc.freeze()  # or each child that collects writes to, and so copies, the pages of all modules
 deeds.warm_up(sys.argv[1])
+gc.freeze()
 print("ready", flush=True)
 for line in sys.stdin:
     pid = os.fork()

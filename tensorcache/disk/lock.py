@@ -195,9 +195,9 @@ class Lease(NamedTuple):
     def release(self) -> None:
         """Let others build; the name goes first, so that who waits on the old file tries anew."""
         try:
-            # Not where a forked child has let go of it, or the name is another's by now.
-            if self.descriptor.is_open and _is_named(self.descriptor, self.path):
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # a file that nobody holds is in nobody's way
+                # Not where a forked child has let go of it, or the name is another's by now.
+                if self.descriptor.is_open and _is_named(self.descriptor, self.path):
                     os.unlink(self.path)
         finally:
             self.descriptor.close()

@@ -129,6 +129,20 @@ def test_whatever_call_fails_no_value_is_wrong_and_nothing_is_lost(deed, nurse, 
     reached("failing calls", cases=len(faults))
 
 
+def test_a_lease_that_cannot_be_looked_at_is_released_all_the_same(nurse, seed, shm):
+    root, report = shm / "cache", shm / "told"
+    code = code_that_tells("get_or_build", root, report, 3)
+    begin("get_or_build", root, seed)
+    last = [call for call in nurse.calls(code, root) if call.name == "newfstatat"][-1]
+    begin("get_or_build", root, seed)
+
+    assert nurse.fail_at(code, *last, "EIO") == 0
+    assert ".lock" in nurse._log.read_text()
+    told = read(report)
+    assert (told.error, told.warnings, told.published) == ("", [], True)
+    is_whole(root, "get_or_build")
+
+
 @pytest.mark.parametrize("on", [False, True])
 def test_after_a_failed_fsync_nothing_is_acknowledged_and_none_is_tried_again(on, nurse, seed, shm):
     root, report = shm / "cache", shm / "told"
