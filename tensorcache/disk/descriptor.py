@@ -8,6 +8,7 @@ closes itself. It is a second line: whoever opens something closes it, by `with`
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import itertools
 import os
@@ -63,9 +64,11 @@ class Descriptor:
 
     def close(self) -> None:
         """Close it, once."""
-        numbers, self._numbers = self._numbers, ()
-        # One call again, and so no interrupt before all are closed.
-        collections.deque(map(os.close, numbers), maxlen=0)
+        if self._numbers:
+            # One call again, and so no interrupt, and no fork by a signal's handler, between what
+            # is noted and what is open.
+            with contextlib.suppress(IndexError):  # all are closed
+                collections.deque(map(os.close, iter(self._numbers.pop, None)), maxlen=0)
 
 
 class Descriptors(Descriptor):

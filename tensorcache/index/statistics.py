@@ -21,6 +21,7 @@ from tensorcache.manifest import AHEAD_SECONDS
 from tensorcache.worth import warmed
 
 _SLICE = 5_000
+_TRIES = 2  # of reading, for a call may fail once
 _KEY = re.compile("[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}")
 _MOST_USES = 1 << 40
@@ -76,15 +77,22 @@ def _is_first(old: IndexFile) -> bool:
 
 def _read(old: IndexFile, question: str) -> Iterator[list[tuple[Any, ...]] | None]:
     """The answer in slices; None comes last where it could not be read to the end."""
-    try:
-        with old.writing() as connection:  # which plays a journal back, and ends WAL mode
-            found = connection.exec_driver_sql(question)
-            while some := found.fetchmany(_SLICE):
-                yield [tuple(row) for row in some]
-    except LeaseTimeout:
-        raise  # another program writes: nobody may take it away
-    except TensorCacheError:
-        yield None
+    for _ in range(_TRIES):
+        has_begun = False
+        try:
+            with old.writing() as connection:  # which plays a journal back, and ends WAL mode
+                found = connection.exec_driver_sql(question)
+                while some := found.fetchmany(_SLICE):
+                    has_begun = True
+                    yield [tuple(row) for row in some]
+        except LeaseTimeout:
+            raise  # another program writes: nobody may take it away
+        except TensorCacheError:
+            if has_begun:  # no row twice
+                break
+        else:
+            return
+    yield None
 
 
 def _is_use(uses: Any, last: Any, touched: Any, warmth: Any, key: Any) -> bool:

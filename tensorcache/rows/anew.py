@@ -98,7 +98,7 @@ def reindex(root: disk.Root, index: Index) -> int:
         for some in told(root, disk.keys_of(root)):
             if some.rows:
                 fresh.add(some.rows)
-        _swap(root, aside, whole=os.path.lexists(_path(root)) and carry_over(index, fresh))
+        _swap(root, aside, whole=_is_there(_path(root)) and carry_over(index, fresh))
     finally:
         for ending in ("", *SIDES):
             with contextlib.suppress(OSError):
@@ -109,7 +109,7 @@ def reindex(root: disk.Root, index: Index) -> int:
 
 def _swap(root: disk.Root, aside: str, *, whole: bool) -> None:
     path = _path(root)
-    if whole and not os.path.lexists(path + "-wal"):  # nor is there a journal to be played back
+    if whole and not _is_there(path + "-wal"):  # nor is there a journal to be played back
         disk.quarantine(root, path, keep=True)  # so that there is an index at every moment
     else:
         _quarantine(root)
@@ -120,8 +120,17 @@ def _swap(root: disk.Root, aside: str, *, whole: bool) -> None:
 def _quarantine(root: disk.Root) -> None:
     """Set the index aside, before what SQLite would play back into the next one of that name."""
     for ending in ("", *SIDES):
-        if os.path.lexists(_path(root) + ending):
+        if _is_there(_path(root) + ending):
             disk.quarantine(root, _path(root) + ending)
+
+
+def _is_there(path: str) -> bool:
+    """Whether something has that name, as far as that can be told: nothing is lost by a doubt."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
+    return True
 
 
 def reconcile(root: disk.Root, index: Index) -> set[str]:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 import pytest
-from deeds import DEEDS, begin, is_whole
+from deeds import DEEDS, begin, code_of, is_whole
 from processes import Call
 from roots import hit, names_in, same
 from scale import HOURS, reached, some
@@ -141,6 +141,18 @@ def test_a_lease_that_cannot_be_looked_at_is_released_all_the_same(nurse, seed, 
     told = read(report)
     assert (told.error, told.warnings, told.published) == ("", [], True)
     is_whole(root, "get_or_build")
+
+
+def test_an_index_that_cannot_be_read_once_is_taken_over_all_the_same(nurse, seed, shm):
+    root = shm / "cache"
+    code = code_of("reindex", root)
+    begin("reindex", root, seed)
+    calls = nurse.calls(code, root)
+    reads = [place for place, call in enumerate(calls) if call.name == "pread64"]
+    for name, count in some([c for c in calls[reads[0] :] if c.name == "newfstatat"], 20):
+        begin("reindex", root, seed)
+        nurse.fail_at(code, name, count, "EIO")
+        is_whole(root, "reindex")  # which counts the events that it took over
 
 
 @pytest.mark.parametrize("on", [False, True])
