@@ -27,7 +27,7 @@ import tensorcache
 from tensorcache import disk
 from tensorcache.index import Index
 
-TIMES = round(4_000 * HOURS) if IS_SOAK else 100
+TIMES = round(2_500 * HOURS) if IS_SOAK else 100
 
 
 def ask(cache, build=lambda: value(0), n=0, **options):

@@ -8,21 +8,11 @@ from random import Random
 import pytest
 from deeds import DEEDS, begin, code_of, is_whole
 from roots import PREAMBLE, get, hit, named_by_manifests, names_in, rows, same
-from scale import HOURS, IS_SOAK, _turn, reached, some
+from scale import HOURS, IS_SOAK, _turn, deaths_at, reached, some
 
 import tensorcache
 
 SAMPLE = 12  # deaths of each deed within `make test`
-# Calls that leave what is on disk as it is, and locks die with their process: a death at one looks
-# like one at the next call that changes something. A tenth of them; in a soak of two hours all.
-IDLE = {"newfstatat", "fcntl", "pread64", "close", "read", "lseek", "getdents64", "flock", "mmap"}
-
-
-def deaths_at(calls):
-    """Each call that changes something, and a tenth of the others, in their order."""
-    idle = [place for place, call in enumerate(calls) if call.name in IDLE]
-    passed_over = set(idle) - set(idle[::10]) if HOURS < 2 else ()
-    return [call for place, call in enumerate(calls) if place not in passed_over]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from roots import PREAMBLE, rows
-from scale import reached, some
+from scale import deaths_at, reached, some
 
 import tensorcache
 from tensorcache import disk
@@ -32,7 +32,7 @@ def test_whoever_dies_while_he_takes_it_in_a_journal_is_counted_once(nurse, seed
             disk.append_use(disk.Root(str(root)), use)
 
     begin()
-    deaths = some(nurse.calls(code, root), SAMPLE)
+    deaths = some(deaths_at(nurse.calls(code, root)), SAMPLE)
     for call in deaths:
         begin()
         nurse.kill_at(code, *call)
