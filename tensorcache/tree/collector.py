@@ -25,7 +25,7 @@ class _Pauses:
     def may_freeze(self) -> bool:
         """Whether nothing is frozen that an `unfreeze` of ours would set free.
 
-        Asked until something is, and no more: CPython counts it one by one, a million in 0.1 s.
+        Asked until something is, and no more: CPython counts them one by one.
         """
         self._has_frozen = self._has_frozen or gc.get_freeze_count() > 0
         return not self._has_frozen
