@@ -291,11 +291,11 @@ def test_when_a_build_raises_each_waiter_tries_in_turn_and_says_so(cache, root, 
     for before, after in ((first, second), (second, third)):
         ended = rf"process {before} on {re.escape(HOST)} ended its build without a result"
         assert any(
-            re.match(rf"miss: .* {ended} after 0\.\d s; built here", line)
+            re.match(rf"miss: .* {ended} after \d+\.\d s; built here", line)
             for line in answers[after][2]
         )
         assert any(
-            re.match(rf"wait: .* is not built yet: {ended} after 0\.\d s", line)
+            re.match(rf"wait: .* is not built yet: {ended} after \d+\.\d s", line)
             for line in answers[last][2]
         )
     assert f"process {second} on {HOST} ended its build without a result" in answers[third][1]
@@ -353,9 +353,8 @@ def test_a_waiter_takes_over_within_a_second_of_the_builders_death(family, cache
     took = entry.load() - died
     assert took < 1
     assert has_children == (family is not ALONE)
-    ended = f"process {builder.pid} on {HOST} ended its build without a result after 0."
-    assert ended in entry.why
-    assert "; built here" in entry.why
+    ended = f"process {builder.pid} on {HOST} ended its build without a result after "
+    assert re.search(re.escape(ended) + r"\d+\.\d s; built here", entry.why)
     assert leases(root) == []
     reached("takeover", cases=1, takeover_seconds=took)
 
