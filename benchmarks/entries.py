@@ -208,7 +208,9 @@ def _write(number):
     if number % OWN == OWN - 1:
         manifest = manifest._replace(**_laid(number))
     data = to_bytes(manifest)
-    _put(disk.manifest_path(_root, key.digest), data)
+    path = disk.manifest_path(_root, key.digest)
+    _put(path, data)
+    os.utime(path, ns=(manifest.mtime_ns, manifest.mtime_ns))  # as a publication does
     return manifest._replace(digest=data[-32:].hex()), len(data)
 
 

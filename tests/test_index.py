@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import sqlite3
 
@@ -13,7 +14,7 @@ from tensorcache import schema
 from tensorcache.errors import (
     EntryCorrupt,
 )
-from tensorcache.index import Index, Use, rows
+from tensorcache.index import Index, Use, rows, stamps
 from tensorcache.manifest import Piece
 from tensorcache.worth import warmed, worth
 
@@ -117,6 +118,16 @@ def test_a_time_that_no_calendar_has_is_brought_to_the_nearest(index):
 
     years = index.query("SELECT substr(created_at, 1, 4) FROM entry ORDER BY 1").rows
     assert years == [("1970",), ("1970",), ("9999",)]
+
+
+def test_the_mtime_of_a_manifest_is_the_time_that_its_row_tells(index):
+    times = [0.0, 0.9999996, NOON + 0.0000005, *(NOON + n * math.pi for n in range(200))]
+    added = [entry_rows({"n": n}, at=at) for n, at in enumerate(times)]
+    index.add(added)
+
+    told = stamps(index)
+    assert told == {one.manifest.key: (10, one.manifest.mtime_ns) for one in added}
+    assert told[added[2].manifest.key][1] == round(NOON) * 10**9  # to the microsecond
 
 
 def test_a_piece_goes_with_its_last_holder_only(index):

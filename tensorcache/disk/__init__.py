@@ -16,7 +16,7 @@ from tensorcache.disk.held import (
     hold,
     read_manifest,
 )
-from tensorcache.disk.keys import find, keys_in, keys_of, opened_among, unlike
+from tensorcache.disk.keys import compared, find, keys_in, keys_of, opened_among, unlike
 from tensorcache.disk.lock import Lease, claim, holder, locked
 from tensorcache.disk.memory import (
     Memory,
@@ -80,6 +80,7 @@ __all__ = [
     "append_use",
     "claim",
     "clear_note",
+    "compared",
     "dangers",
     "default_root",
     "digest_of",

@@ -72,19 +72,35 @@ def keys_of(root: Root) -> list[str]:
     return [key for folder in sorted(folders) for key in keys_in(root, folder)]
 
 
-def unlike(root: Root, ends: Mapping[str, str]) -> set[str]:
-    """The keys whose manifest does not end as told: by a digest (hex), a colon, and its bytes.
+def compared(root: Root, stamps: Mapping[str, tuple[int, int]]) -> tuple[set[str], list[str]]:
+    """The keys that have a manifest or a stamp alone; and those whose manifest has another stamp.
 
-    Asked of a million of them: one open, one read, one close, and nothing else.
+    A stamp is bytes and mtime in ns. Asked of a million: where it is the same, so is the manifest,
+    for that has the time of its making (`Staging.seal`) and is never modified. Of all others, as
+    after a copy, `unlike` tells.
     """
 
+    def differs(key: str) -> bool:
+        try:
+            status = os.lstat(f"{root.path}/entries/{key[:2]}/{key}.msgpack")
+        except OSError:
+            return True
+        return (status.st_size, status.st_mtime_ns) != stamps[key]
+
+    there = keys_of(root)
+    alone = set(stamps).symmetric_difference(there)
+    return alone, [key for key in there if key not in alone and differs(key)]
+
+
+def unlike(root: Root, ends: Mapping[str, tuple[str, int]]) -> set[str]:
+    """The keys whose manifest does not end as told: by a digest (hex), at so many bytes."""
+
     def differ(keys: Sequence[str], paths: Sequence[str]) -> Iterable[bool]:
-        told = [ends[key].partition(":") for key in keys]
-        offsets = [int(size_bytes) - DIGEST_BYTES for _, _, size_bytes in told]
+        offsets = [ends[key][1] - DIGEST_BYTES for key in keys]
         with contextlib.closing(Descriptors(paths, _FLAGS)) as several:
             # One byte more than there is: it is not longer either.
             found = list(map(os.pread, several.numbers, repeat(DIGEST_BYTES + 1), offsets))
-        return (end.hex() != digest for end, (digest, _, _) in zip(found, told, strict=True))
+        return (end.hex() != ends[key][0] for key, end in zip(keys, found, strict=True))
 
     return _those(root, ends, differ, unreadable=True)
 

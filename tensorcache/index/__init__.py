@@ -12,7 +12,7 @@ entries; `statistics` takes
 uses and events over from an index that is made anew; `usual` tells what builds usually take.
 """
 
-from tensorcache.index.comparing import digests, ends, mark, set_mark
+from tensorcache.index.comparing import digests, ends, mark, set_mark, stamps
 from tensorcache.index.file import SIDES, SQLITE, IndexCorrupt
 from tensorcache.index.hours import stats
 from tensorcache.index.judging import (
@@ -75,6 +75,7 @@ __all__ = [
     "old_events",
     "old_formats",
     "set_mark",
+    "stamps",
     "stats",
     "superseded",
     "usual_bytes",

@@ -7,13 +7,14 @@ older copy of the file has the mark of the last one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from tensorcache import schema
 from tensorcache.index.file import IndexFile
+from tensorcache.index.sums import where_in
 
 
 class Marks(Protocol):
@@ -26,12 +27,25 @@ class Marks(Protocol):
         """It has that mark now."""
 
 
-def ends(index: IndexFile) -> dict[str, str]:
-    """How the manifest of every key ends: its digest, a colon, and how many bytes it has."""
+def stamps(index: IndexFile) -> dict[str, tuple[int, int]]:
+    """Of the manifest of every key: its bytes, and its mtime in ns (`Manifest.mtime_ns`)."""
     entry = schema.entry.c
-    end = entry.digest + ":" + sa.cast(entry.manifest_bytes, sa.Text)
+    whole = len("2026-11-28 12:00:00")  # alone, for SQLite rounds times to the millisecond
+    seconds = sa.func.strftime("%s", sa.func.substr(entry.created_at, 1, whole))
+    micros = sa.func.substr(entry.created_at, whole + 2)
+    mtime_ns = sa.cast(seconds.concat(micros).concat("000"), sa.Integer)
+    asked = sa.select(entry.key, sa.cast(entry.manifest_bytes, sa.Integer), mtime_ns)
     with index.reading() as connection:
-        return dict(raw(connection, sa.select(entry.key, end)))
+        return {key: (size_bytes, mtime) for key, size_bytes, mtime in raw(connection, asked)}
+
+
+def ends(index: IndexFile, keys: Collection[str]) -> dict[str, tuple[str, int]]:
+    """How the manifests of `keys` end: by which digest, at how many bytes."""
+    entry = schema.entry.c
+    asked = sa.select(entry.key, entry.digest, entry.manifest_bytes)
+    with index.reading() as connection:
+        rows = where_in(connection, asked, entry.key, keys)
+        return {key: (digest, size_bytes) for key, digest, size_bytes in rows}
 
 
 def raw(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:

@@ -16,6 +16,8 @@ from processes import as_one_whom_modes_bind, ran
 from roots import named_by_manifests, names_in, rows
 
 import tensorcache
+from tensorcache import disk
+from tensorcache.index import Index, ends, stamps
 
 PAGE = 4096
 
@@ -73,6 +75,36 @@ def put_back(root):
     gc.collect()
     shutil.copy(backup, Path(root, "index.sqlite"))
     return key
+
+
+def test_a_generation_put_back_is_known_by_its_time_where_its_size_is_the_same(cache, root):
+    ask(cache, 2, 1)  # it holds the piece of the first generation as well
+    key = ask(cache, 1, 1).key
+    manifest = Path(disk.manifest_path(disk.Root(root), str(key)))
+    first = shutil.copy2(manifest, Path(root).parent / "first")
+    ask(cache, 1, 2, refresh=True)
+    assert Path(first).stat().st_size == manifest.stat().st_size
+    gc.collect()
+    os.replace(first, manifest)
+
+    cache.vacuum()
+
+    told = dict(rows(root, "SELECT key, digest FROM entry"))
+    assert told[str(key)] == manifest.read_bytes()[-32:].hex()
+    assert is_there(cache, 1, 1)
+    assert no_piece_is_left_over(root)
+
+
+def test_manifests_that_a_copy_gave_other_times_are_known_by_their_digests(cache, root):
+    keys = [str(ask(cache, n, n).key) for n in range(3)]
+    for key in keys:
+        os.utime(disk.manifest_path(disk.Root(root), key))
+
+    index = Index(f"{root}/index.sqlite")
+    alone, doubtful = disk.compared(disk.Root(root), stamps(index))
+    assert (alone, set(doubtful)) == (set(), set(keys))
+    assert disk.unlike(disk.Root(root), ends(index, keys)) == set()
+    assert cache.vacuum(dry_run=True).entries == ()
 
 
 @pytest.mark.parametrize("how", REMOVALS)
