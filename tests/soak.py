@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
         results = {"sample": tested(folder, "sample", SOAK_HOURS="", FAULTS_FIGURES="")}
     else:
         results = whole(folder, float(os.environ.get("SOAK_HOURS") or 1))
-    known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    known = json.loads(RESULTS.read_text("utf-8"))
     RESULTS.write_text(json.dumps(known | results, indent=1) + "\n")
     return subprocess.run([sys.executable, "docs/generate.py"], cwd=REPO, check=False).returncode
 

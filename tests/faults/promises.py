@@ -134,9 +134,10 @@ PROMISES = {
 }
 
 
-def last_results() -> dict[str, Any] | None:
-    """Of the last whole run; None before the first."""
-    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else None
+def last_results() -> dict[str, Any]:
+    """Of the last whole run."""
+    found: dict[str, Any] = json.loads(RESULTS.read_text("utf-8"))
+    return found
 
 
 def summed(lines: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -151,14 +152,14 @@ def summed(lines: Iterable[str]) -> dict[str, dict[str, float]]:
     return figures
 
 
-def table(results: dict[str, Any] | None) -> str:
+def table(results: dict[str, Any]) -> str:
     """Promises, what they rest on and what was reached, as a Markdown table.
 
     Raises:
         KeyError: a promise has no figures, or figures have no promise.
     """
     lines = [f"{_run(results)}\n", "| promise | it rests on | reached |", "| --- | --- | --- |"]
-    figures = results["figures"] if results else {key: {} for key in PROMISES}
+    figures = results["figures"]
     if unknown := figures.keys() ^ PROMISES.keys():
         raise KeyError(f"promises without figures, or figures without a promise: {unknown}")
     for name, promise in PROMISES.items():
@@ -167,9 +168,7 @@ def table(results: dict[str, Any] | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _run(results: dict[str, Any] | None) -> str:
-    if results is None:
-        return "No whole run has been made since the last of these tests was written."
+def _run(results: dict[str, Any]) -> str:
     faults, sample = results["faults"], results["sample"]
     return (
         f"The last whole run, of commit {results['commit']} on {results['machine']}: "
