@@ -2,6 +2,10 @@
 
 import itertools
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +92,39 @@ def test_a_seasons_final_ranks_change_no_prediction_for_it(payload):
 
     assert {seasons(payload)[position] for position in as_it_was} == {scored_season}
     assert as_it_was == with_other_ranks
+
+
+MOVED = """
+import sys
+import torch
+
+def moved(optimizer_of):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.ReLU(), torch.nn.Linear(7, 1))
+    first, last = list(model[0].parameters()), list(model[2].parameters())
+    optimizer = optimizer_of(first, last)
+    for _ in range(30):
+        optimizer.zero_grad()
+        model(torch.randn(9, 5)).square().mean().backward()
+        optimizer.step()
+    return [*first, *last]
+
+from model_a.adamw import AdamW
+ours = moved(lambda first, last: AdamW([(first, 0.1), (last, 0.0)], lr=0.01))
+print(*sorted({"sympy", "torch._dynamo"} & sys.modules.keys()))
+theirs = moved(lambda first, last: torch.optim.AdamW(
+    [{"params": first, "weight_decay": 0.1}, {"params": last, "weight_decay": 0.0}], lr=0.01))
+print(all(map(torch.equal, ours, theirs)))
+"""
+
+
+@pytest.mark.slow
+def test_the_optimizer_is_torchs_to_the_bit_and_imports_no_compiler():
+    scripts = str(Path(__file__).parents[1] / "scripts")
+    command = [sys.executable, "-c", MOVED]
+    environment = {**os.environ, "PYTHONPATH": scripts}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == ["", "True"]
 
 
 def test_listmle_is_the_plackett_luce_likelihood_of_the_order():

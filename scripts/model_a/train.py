@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model_a.adamw import AdamW
 from model_a.columns import FACTS, gather, mini_batches
 from model_a.losses import listmle, spearman_surrogate
 from model_a.metrics import spearman
@@ -85,7 +86,7 @@ def predict(model: DeepSet, batches: Columns, lists: list[int]) -> list[list[flo
 
 def _learn(
     model: DeepSet,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     batches: Columns,
     lists: list[int],
     settings: ModelA,
@@ -153,15 +154,12 @@ def _split_for_watch(
     )
 
 
-def _optimizer(model: DeepSet, settings: ModelA) -> torch.optim.Optimizer:
-    """Adam whose weights decay (Loshchilov and Hutter 2019), but for the scales of the scores."""
+def _optimizer(model: DeepSet, settings: ModelA) -> AdamW:
+    """AdamW whose decay leaves the scales of the scores alone."""
     named = dict(model.named_parameters())
     scales = [named.pop(name) for name in ("sharpness", "mix") if name in named]
-    groups = [
-        {"params": list(named.values()), "weight_decay": settings.weight_decay},
-        {"params": scales, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([one for one in groups if one["params"]], lr=settings.learning_rate)
+    groups = [(list(named.values()), settings.weight_decay), (scales, 0.0)]
+    return AdamW([group for group in groups if group[0]], lr=settings.learning_rate)
 
 
 def _new_model(batches: Columns, learned: list[int], settings: ModelA) -> DeepSet:
