@@ -1,4 +1,4 @@
-"""Write what follows from code and results: `cli.md`, `queries.md`, `million.md`, …, a table.
+"""Write what follows from code and results: `cli.md`, `queries.md`, …, `migrations/head.sql`.
 
     python docs/generate.py            # write them
     python docs/generate.py --check    # exit 1 if they are not what would be written
@@ -18,6 +18,9 @@ import typer.main
 
 from tensorcache import schema
 from tensorcache.cli import app
+from tensorcache.index import revisions
+from tensorcache.index.connection import engine_of, in_memory
+from tensorcache.index.view import SCHEMA
 
 DOCS = Path(__file__).parent
 REPO = DOCS.parent
@@ -26,6 +29,7 @@ sys.path += [str(REPO / name) for name in ("tests", "tests/faults", "scripts", "
 WIDTH = 88
 PROMISES_BEGIN = "<!-- promises: docs/generate.py writes what is between these lines -->\n"
 PROMISES_END = "<!-- end of promises -->"
+HEAD = "-- What the revisions make of an empty file. Written by docs/generate.py: do not edit.\n"
 
 TABLES = {
     "entry": (
@@ -289,13 +293,22 @@ def million_page() -> str:
     return page()
 
 
+def head_sql(location: str = "") -> str:
+    """The tables of an index, as all revisions at `location` leave them in an empty file."""
+    with engine_of(in_memory).begin() as connection:
+        revisions.upgrade(connection, location or revisions.migrations())
+        texts = [f"{text};\n" for _, _, text in connection.exec_driver_sql(SCHEMA)]
+    return "\n".join([HEAD, *texts])
+
+
 PAGES = {
-    "cli.md": cli_page,
-    "durability.md": durability_page,
-    "million.md": million_page,
-    "queries.md": queries_page,
-    "scenarios.md": scenarios_page,
-    "schema.md": schema_page,
+    "migrations/head.sql": head_sql,  # first: who makes an index for a page needs it
+    "docs/cli.md": cli_page,
+    "docs/durability.md": durability_page,
+    "docs/million.md": million_page,
+    "docs/queries.md": queries_page,
+    "docs/scenarios.md": scenarios_page,
+    "docs/schema.md": schema_page,
 }
 
 
@@ -306,11 +319,11 @@ def main() -> int:
     check = parser.parse_args().check
     stale = False
     for name, page in PAGES.items():
-        path, text = DOCS / name, page()
+        path, text = REPO / name, page()
         if not path.exists() or path.read_text("utf-8") != text:
             stale = True
             if check:
-                print(f"docs/{name} is stale: run make docs", file=sys.stderr)
+                print(f"{name} is stale: run make docs", file=sys.stderr)
             else:
                 path.write_text(text, "utf-8")
     return int(check and stale)

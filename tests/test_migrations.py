@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from index_rows import A, entry_rows
+from test_docs_pages import generate
 
 from tensorcache import schema
 from tensorcache.index import Index, revisions
@@ -82,6 +83,7 @@ def test_a_migration_keeps_rows_and_children_and_makes_the_views_again(path, tmp
     newer = tmp_path / "50%s" / "migrations"
     shutil.copytree(os.path.join(HERE, "migrations"), newer)
     (newer / "versions" / "0003_colour.py").write_text(CHANGE)
+    (newer / "head.sql").write_text(generate.head_sql(str(newer)))
     monkeypatch.setattr(revisions, "migrations", lambda: str(newer))
     monkeypatch.setattr(schema, "HEAD", "0003")
 

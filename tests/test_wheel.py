@@ -83,6 +83,7 @@ def test_the_wheel_holds_the_package_and_its_migrations_and_nothing_else(wheel):
             for path in (REPO / "migrations").rglob("*.py")
         ),
         "tensorcache/py.typed",
+        "tensorcache/migrations/head.sql",
         "tensorcache/migrations/script.py.mako",
     }
     metadata = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}

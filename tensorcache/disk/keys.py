@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import compress, islice, repeat
+from collections.abc import Iterable, Mapping
+from itertools import compress, islice
 
-from tensorcache.disk.descriptor import Descriptors
 from tensorcache.disk.lock import locks_on
-from tensorcache.disk.place import DIGEST_BYTES, Root
+from tensorcache.disk.place import Root, generation_of
 from tensorcache.errors import EntryMissing
 
 MIN_PREFIX = 6
@@ -73,60 +71,51 @@ def keys_of(root: Root) -> list[str]:
 
 
 def compared(root: Root, stamps: Mapping[str, tuple[int, int]]) -> tuple[set[str], list[str]]:
-    """The keys that have a manifest or a stamp alone; and those whose manifest has another stamp.
+    """The keys whose manifest is not what its stamp says, or that lack one of the two; and doubts.
 
     A stamp is bytes and mtime in ns. Asked of a million: where it is the same, so is the manifest,
-    for that has the time of its making (`Staging.seal`) and is never modified. Of all others, as
-    after a copy, `unlike` tells.
+    for that has the time of its making (`Staging.seal`) and is never modified. Of those with
+    another time, as after a copy, or that cannot be looked at, `unlike` tells.
     """
-
-    def differs(key: str) -> bool:
+    there, doubtful = keys_of(root), []
+    found = set(stamps).symmetric_difference(there)
+    for key in there:
+        if key in found:
+            continue
+        size_bytes, mtime_ns = stamps[key]
         try:
             status = os.lstat(f"{root.path}/entries/{key[:2]}/{key}.msgpack")
         except OSError:
+            doubtful.append(key)
+            continue
+        if status.st_size != size_bytes:
+            found.add(key)
+        elif status.st_mtime_ns != mtime_ns:
+            doubtful.append(key)
+    return found, doubtful
+
+
+def unlike(root: Root, keys: Iterable[str], generations: Mapping[str, str]) -> set[str]:
+    """Those of `keys` whose manifest is of another generation, or that cannot be read."""
+
+    def is_other(key: str) -> bool:
+        try:
+            return generation_of(root, key) != generations.get(key)
+        except OSError:
             return True
-        return (status.st_size, status.st_mtime_ns) != stamps[key]
 
-    there = keys_of(root)
-    alone = set(stamps).symmetric_difference(there)
-    return alone, [key for key in there if key not in alone and differs(key)]
-
-
-def unlike(root: Root, ends: Mapping[str, tuple[str, int]]) -> set[str]:
-    """The keys whose manifest does not end as told: by a digest (hex), at so many bytes."""
-
-    def differ(keys: Sequence[str], paths: Sequence[str]) -> Iterable[bool]:
-        offsets = [ends[key][1] - DIGEST_BYTES for key in keys]
-        with contextlib.closing(Descriptors(paths, _FLAGS)) as several:
-            # One byte more than there is: it is not longer either.
-            found = list(map(os.pread, several.numbers, repeat(DIGEST_BYTES + 1), offsets))
-        return (end.hex() != ends[key][0] for key, end in zip(keys, found, strict=True))
-
-    return _those(root, ends, differ, unreadable=True)
+    return set(filter(is_other, keys))
 
 
 def opened_among(root: Root, keys: Iterable[str]) -> set[str]:
     """Those of `keys` that a process has open: as `is_open`, asked of a million of them."""
-    return _those(root, keys, lambda _, paths: locks_on(paths, _FLAGS), unreadable=False)
-
-
-def _those(
-    root: Root,
-    keys: Iterable[str],
-    look: Callable[[Sequence[str], Sequence[str]], Iterable[bool]],
-    *,
-    unreadable: bool,
-) -> set[str]:
-    """Those of which `look` says so, of some keys and the paths of their manifests at a time."""
     found, left = set[str](), iter(keys)
     while some := list(islice(left, AT_ONCE)):
         paths = [f"{root.path}/entries/{key[:2]}/{key}.msgpack" for key in some]
         try:
-            found.update(compress(some, look(some, paths)))
+            found.update(compress(some, locks_on(paths, _FLAGS)))
         except OSError:
             if len(some) > 1:  # which of them?
                 for key in some:
-                    found |= _those(root, [key], look, unreadable=unreadable)
-            elif unreadable:
-                found.update(some)
+                    found |= opened_among(root, [key])
     return found

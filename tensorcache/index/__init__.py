@@ -12,7 +12,7 @@ entries; `statistics` takes
 uses and events over from an index that is made anew; `usual` tells what builds usually take.
 """
 
-from tensorcache.index.comparing import digests, ends, mark, set_mark, stamps
+from tensorcache.index.comparing import digests, mark, set_mark, stamps
 from tensorcache.index.file import SIDES, SQLITE, IndexCorrupt
 from tensorcache.index.hours import stats
 from tensorcache.index.judging import (
@@ -68,7 +68,6 @@ __all__ = [
     "bytes_of_large",
     "carry_over",
     "digests",
-    "ends",
     "forget_events",
     "known_sources",
     "mark",

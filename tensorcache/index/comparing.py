@@ -7,14 +7,13 @@ older copy of the file has the mark of the last one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from tensorcache import schema
 from tensorcache.index.file import IndexFile
-from tensorcache.index.sums import where_in
 
 
 class Marks(Protocol):
@@ -37,15 +36,6 @@ def stamps(index: IndexFile) -> dict[str, tuple[int, int]]:
     asked = sa.select(entry.key, sa.cast(entry.manifest_bytes, sa.Integer), mtime_ns)
     with index.reading() as connection:
         return {key: (size_bytes, mtime) for key, size_bytes, mtime in raw(connection, asked)}
-
-
-def ends(index: IndexFile, keys: Collection[str]) -> dict[str, tuple[str, int]]:
-    """How the manifests of `keys` end: by which digest, at how many bytes."""
-    entry = schema.entry.c
-    asked = sa.select(entry.key, entry.digest, entry.manifest_bytes)
-    with index.reading() as connection:
-        rows = where_in(connection, asked, entry.key, keys)
-        return {key: (digest, size_bytes) for key, digest, size_bytes in rows}
 
 
 def raw(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:

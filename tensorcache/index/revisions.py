@@ -1,18 +1,20 @@
-"""Revisions: what Alembic makes of an older index, and of none.
+"""Revisions: what Alembic makes of an older index, and `head.sql` of none.
 
 Rules of this room: whoever calls holds a transaction of its own, and translates what is raised.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from tensorcache import schema
-from tensorcache.index.connection import engine_of, in_memory
+from tensorcache.index.connection import in_memory
 from tensorcache.index.view import SCHEMA, replace_view, views_wanted
 
 _alembic = threading.Lock()  # Alembic's `context` and `op` are one per process
@@ -51,12 +53,16 @@ def upgrade(connection: sa.Connection, location: str) -> None:
         replace_view(connection, namespace, text)
 
 
-@functools.cache  # it takes Alembic 0.3 s, and every check of an index asks for it
+@functools.cache  # every check of an index asks for it
 def made(location: str) -> dict[str, str]:
-    """The statements that make what the revisions make of an empty file, by name, in order."""
-    with engine_of(in_memory).begin() as connection:
-        upgrade(connection, location)
-        return {name: text for _, name, text in connection.exec_driver_sql(SCHEMA)}
+    """The statements of `head.sql` by name, in order: what all revisions make of an empty file.
+
+    Running those instead costs 0.5 s, and the first build into any cache waits for it.
+    """
+    text = Path(location, "head.sql").read_text("utf-8")
+    with contextlib.closing(in_memory()) as memory:
+        rows = memory.executescript(text).execute(SCHEMA)
+        return {name: statement for _, name, statement in rows}
 
 
 def make(connection: sa.Connection) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tensorcache import disk
 from tensorcache.errors import CacheTooNew, EntryCorrupt, TensorCacheError
-from tensorcache.index import Index, ends, mark, set_mark, stamps
+from tensorcache.index import Index, mark, set_mark, stamps
 from tensorcache.manifest import Manifest, Piece
 
 _MARK = "index"  # the name under which the mark of the index is remembered
@@ -65,10 +65,10 @@ def unsure(root: disk.Root, index: Index) -> set[str]:
 def apart(root: disk.Root, index: Index) -> set[str]:
     """The keys whose manifest is not of the generation that rows tell, or has none, or they have.
 
-    Names do not tell it. A look at each manifest does, and where it looks other, its digest.
+    Names do not tell it. A look at each manifest does, or its digest where the time is another.
     """
-    alone, doubtful = disk.compared(root, stamps(index))
-    return alone | disk.unlike(root, ends(index, doubtful))
+    found, doubtful = disk.compared(root, stamps(index))
+    return found | disk.unlike(root, doubtful, index.generations() if doubtful else {})
 
 
 def vouch(root: disk.Root, index: Index) -> None:

@@ -17,7 +17,7 @@ from roots import named_by_manifests, names_in, rows
 
 import tensorcache
 from tensorcache import disk
-from tensorcache.index import Index, ends, stamps
+from tensorcache.index import Index, stamps
 
 PAGE = 4096
 
@@ -101,9 +101,9 @@ def test_manifests_that_a_copy_gave_other_times_are_known_by_their_digests(cache
         os.utime(disk.manifest_path(disk.Root(root), key))
 
     index = Index(f"{root}/index.sqlite")
-    alone, doubtful = disk.compared(disk.Root(root), stamps(index))
-    assert (alone, set(doubtful)) == (set(), set(keys))
-    assert disk.unlike(disk.Root(root), ends(index, keys)) == set()
+    found, doubtful = disk.compared(disk.Root(root), stamps(index))
+    assert (found, set(doubtful)) == (set(), set(keys))
+    assert disk.unlike(disk.Root(root), keys, index.generations()) == set()
     assert cache.vacuum(dry_run=True).entries == ()
 
 
