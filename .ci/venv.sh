@@ -75,6 +75,15 @@ install() {
             "(PIP_OPTIONS='...' passes options on)"
 }
 
+# What nearly every test imports: where PYTHONDONTWRITEBYTECODE is set, each of a thousand processes
+# would compile it anew (torch: 3 s).
+compile_used() {
+    PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c '
+import alembic.command, hypothesis, matplotlib.pyplot, numpy, optuna, pandas, pyarrow.parquet
+import pydantic, pytest, rich.live, safetensors.torch, sqlalchemy, torch, torch.utils.data, typer, yaml
+' || stop "what was installed cannot be imported, the reason is above"
+}
+
 # What is asked for beside `dev`, unless it is there.
 install_extra() {
     [ $# = 1 ] && [ "$(stamp)" != "$(cat ".venv/stamp-$1" 2>/dev/null)" ] || return 0
@@ -101,5 +110,6 @@ said=$("$python" -m venv .venv 2>&1) ||
     stop "$python -m venv failed: $(printf '%s' "$said" | tail -n 1)"
 install torch setuptools
 install --no-build-isolation --editable '.[dev]'
+compile_used
 stamp >.venv/stamp
 install_extra "$@"

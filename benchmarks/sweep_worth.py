@@ -33,7 +33,9 @@ QUICK = REPO / "outputs" / "sweep-worth-quick"
 RATES, DROPOUTS, EPOCHS = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2], [0.1, 0.2], 2
 FACTS = ("cache", "import_seconds", "get_or_build_seconds", "build_seconds", "train_seconds")
 ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith("TENSORCACHE")
+    name: value
+    for name, value in os.environ.items()
+    if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("TENSORCACHE")
 } | {"OMP_NUM_THREADS": "1"}
 
 
