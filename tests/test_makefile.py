@@ -149,7 +149,7 @@ def test_pip_options_reach_every_install(clone):
 
 
 def test_a_venv_keeps_its_python_until_another_is_asked_for(clone):
-    other = WORKING.replace("*)", '"-c import"*) echo other ;;\n*)')
+    other = WORKING.replace("\n*)", '\n"-c import"*) echo other ;;\n*)')
     clone.has(python3_12=WORKING)
     clone.make()
     clone.has(python3_11=other)
