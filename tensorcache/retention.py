@@ -24,7 +24,7 @@ from tensorcache.manifest import AHEAD_SECONDS, Manifest
 ROWS_SECONDS = 1.0  # for an index that is locked: others wait behind us, and rows can come later
 GRACE_SECONDS = 3600.0
 MOST_VICTIMS = 256  # of one publication
-SLACK = 0.01  # of the limit: what goes beyond need, so that not every publication removes something
+SLACK = 0.01  # of the limit: what goes beyond need, so that not every publication has to choose
 ROUNDS = 8  # of choosing anew, where what was chosen turns out to be open
 Rank = Callable[[Weighed, int], float]  # of an entry and the bytes that come back with it
 _log = logging.getLogger("tensorcache")
@@ -185,21 +185,25 @@ def in_turn(weights: Weights, taken: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def chosen(
-    weights: Weights, over_bytes: int, slack_bytes: int, rank: Rank
+    weights: Weights, over_bytes: int, slack_bytes: int, rank: Rank, *, slack_entries: int = 0
 ) -> tuple[list[tuple[int, int]], int]:
     """What a publication removes: as `goes`, of all entries, but no more than `MOST_VICTIMS`.
 
-    Of those that share, none goes for its manifest where that does not bring us within the limit,
-    nor for the slack.
+    Of those that share, none goes for its manifest where that does not bring us within the limit;
+    and for the slack no more than `slack_entries` with all others.
     """
     everybody = range(len(weights.entries))
     gone, _ = goes(weights, (), everybody, over_bytes + slack_bytes, rank)
-    taken = [place for place, _ in gone]
-    if sum(frees_bytes for _, frees_bytes in gone[:MOST_VICTIMS]) < over_bytes:
+    taken, first = [place for place, _ in gone], gone[:MOST_VICTIMS]
+    if sum(frees_bytes for _, frees_bytes in first) < over_bytes:
         taken = needed(weights, taken, -math.inf)  # before any is cut off who frees something
         taken = needed(weights, taken[:MOST_VICTIMS], -math.inf)
     else:
-        taken = needed(weights, taken[:MOST_VICTIMS], over_bytes)
+        taken = taken[:MOST_VICTIMS]
+        least = set(needed(weights, taken, over_bytes))
+        others = [place for place in taken if place not in least]
+        least.update(others[: max(0, slack_entries - len(least))])
+        taken = [place for place in taken if place in least]
     gone = in_turn(weights, taken)
     return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
 
@@ -231,7 +235,7 @@ def _keep_within(
 
     What cannot be kept is said: a limit below the entry itself, or below all that has to stay.
     """
-    held, limit = index.held()[1], bounds.max_bytes
+    (entries, held), limit = index.held(), bounds.max_bytes
     over_bytes = bounds.over(held)
     if not over_bytes:
         return
@@ -244,7 +248,8 @@ def _keep_within(
         return
     asking = Asking(policy, time.time(), GRACE_SECONDS, limit)
     spare = {published.key, *disk.read_pins(root)}
-    keeping = _Keeping(root, index, asking, spare, int(SLACK * (limit or 0)))
+    slack = _Slack(int(SLACK * (limit or 0)), int(SLACK * entries))
+    keeping = _Keeping(root, index, asking, spare, slack)
     victims, left_bytes = keeping.victims(over_bytes)
     large_bytes = 0
     if left_bytes and limit is not None:
@@ -263,6 +268,13 @@ def _keep_within(
         )
 
 
+class _Slack(NamedTuple):
+    """What may go beyond need: a little of the limit, and of those who free little a few."""
+
+    size_bytes: int
+    entries: int
+
+
 class _Keeping(NamedTuple):
     """A publication about to make room; `spare` are the keys that stay."""
 
@@ -270,7 +282,7 @@ class _Keeping(NamedTuple):
     indexed: Index
     asking: Asking
     spare: set[str]
-    slack_bytes: int
+    slack: _Slack
 
     def victims(self, over_bytes: int) -> tuple[list[tuple[str, str, int]], int]:
         """Key, namespace and bytes of those that go; and what is over still.
@@ -282,7 +294,9 @@ class _Keeping(NamedTuple):
         rank = ranking(self.asking.policy, self.asking.now, self.asking.max_bytes)
         for _ in range(ROUNDS):
             weights, digests = window(self.indexed, self.asking, self.spare)
-            gone, left_bytes = chosen(weights, over_bytes, self.slack_bytes, rank)
+            gone, left_bytes = chosen(
+                weights, over_bytes, self.slack.size_bytes, rank, slack_entries=self.slack.entries
+            )
             victims = [(*weights.entries[place][:2], frees) for place, frees in gone]
             if all(self._may_go(key, digests[key]) for key, *_ in victims):
                 return victims, left_bytes

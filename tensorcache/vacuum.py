@@ -252,8 +252,7 @@ def apply(plan: VacuumPlan, root: disk.Root, index: Index, now: float) -> Vacuum
     from tensorcache.index import Use, forget_events
 
     gone = set(rows.remove(root, index, [victim.key for victim in plan.entries], spare_open=True))
-    for kind, piece in plan.orphans:
-        disk.unlink_piece(root, kind, piece.digest)
+    disk.unlink_pieces(root, plan.orphans)
     for leftover in (*plan.leftovers, *plan.quarantine):
         disk.remove_leftover(root, leftover)
     entries = tuple(victim for victim in plan.entries if victim.key in gone)

@@ -164,6 +164,22 @@ def test_none_who_shares_goes_for_the_slack():
     assert keys(weights, chosen(weights, 2_000, 100_000, by_worth)[0]) == [("own", 7_000)]
 
 
+def test_where_they_are_a_few_of_many_some_who_share_go_for_the_slack():
+    """Else each publication would choose anew, for one manifest."""
+    sharers = [weighed(f"{n:03}", 10, 0, worth=float(n)) for n in range(400)]
+    weights = Weights(sharers, {0: Shared(0, 1 << 62)})
+
+    def went(slack_entries, over_bytes=15):
+        gone, left_bytes = chosen(weights, over_bytes, 1_000, by_worth, slack_entries=slack_entries)
+        assert left_bytes == 0
+        return [place for place, _ in gone]
+
+    assert went(0) == went(2) == [0, 1]
+    assert went(7) == [*range(7)]
+    assert went(1_000) == [*range(102)]  # the slack in bytes ends it
+    assert went(1_000, over_bytes=2_000) == [*range(MOST_VICTIMS)]
+
+
 def test_more_sharers_than_can_go_hide_none_that_frees_something():
     sharers = [weighed(f"{n:03}", 10, 0, worth=-1.0) for n in range(2 * MOST_VICTIMS)]
     weights = Weights([*sharers, weighed("own", 7_000)], {0: Shared(0, 1 << 62)})

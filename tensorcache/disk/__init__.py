@@ -53,7 +53,7 @@ from tensorcache.disk.publish import (
     notes,
     stage,
     unlink_manifests,
-    unlink_piece,
+    unlink_pieces,
 )
 from tensorcache.disk.sweep import (
     Leftover,
@@ -125,5 +125,5 @@ __all__ = [
     "temporary",
     "unlike",
     "unlink_manifests",
-    "unlink_piece",
+    "unlink_pieces",
 ]

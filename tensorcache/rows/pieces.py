@@ -23,8 +23,7 @@ def drop_pieces(root: disk.Root, index: Index, pieces: Iterable[tuple[str, Piece
         if manifest is None:
             return  # nobody here knows what it refers to
         loose.difference_update(manifest.pieces)
-    for kind, piece in loose:
-        disk.unlink_piece(root, kind, piece.digest)
+    disk.unlink_pieces(root, loose)
 
 
 def manifests_of(root: disk.Root, keys: Iterable[str]) -> Iterator[Manifest | None]:
