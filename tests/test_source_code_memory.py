@@ -113,7 +113,19 @@ def test_a_module_that_no_path_leads_to_is_remembered_for_its_file_alone(project
         answers.append(version_of(version, memory).text)
 
     assert answers[0] == answers[2] != answers[1]
-    assert len(memory) == 2
+
+
+def test_who_imports_a_module_meanwhile_parses_nothing_again(project, parsed, monkeypatch):
+    """As whoever builds does between the key and the publication."""
+    memory = Memory()
+    first = ask(memory)
+    imported = types.ModuleType("a.build")
+    imported.__file__ = str(project / "a" / "build.py")
+    monkeypatch.setitem(sys.modules, "a.build", imported)
+
+    assert ask(memory) == first
+    assert len(parsed) == 3
+    assert len(memory) == 1
 
 
 def test_what_a_finder_said_is_asked_again(project, parsed, monkeypatch):

@@ -115,8 +115,7 @@ def version_of(version: str | CodeVersion, memory: Memory) -> Version:
 
 def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
     path = _search_path()
-    loaded = [loaded_from(module) for module, file in version.modules if file is None]
-    name = f"{_SCHEME}{version!r}{path!r}{loaded!r}"  # no path begins so
+    name = f"{_SCHEME}{version!r}{path!r}"  # no path begins so
     known = memory.get(name)
     remembered = _recall(known)
     if remembered is not None:
@@ -140,6 +139,7 @@ def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
         "parts": parts,
         "seen": {path: stat and list(stat) for path, stat in seen.items()},  # as JSON has it
         "hooked": cover.hooked,
+        "loaded": cover.loaded,
         "files": files,
         "facts": facts,
     }
@@ -158,6 +158,9 @@ def _recall(known: Any) -> Version | None:
         for name, answer in known["hooked"].items():
             if hooked(name) != answer:
                 return None
+        for name, place in known["loaded"].items():
+            if loaded_from(name) != place:
+                return None
         parts = {
             str(name): Part(int(size), str(digest))
             for name, (size, digest) in known["parts"].items()
@@ -168,12 +171,15 @@ def _recall(known: Any) -> Version | None:
     return Version(text, parts) if text == _text_of(parts) else None
 
 
-def loaded_from(name: str) -> tuple[str | None, list[str]] | None:
-    """The file and the directories of a module that this process has imported; None: it has not."""
+def loaded_from(name: str) -> list[Any] | None:
+    """The [file or None, directories] of a module that this process has imported, if it has.
+
+    As with `hooked`, no stat tells when that would change.
+    """
     module = sys.modules.get(name)
     if module is None:
         return None
-    return getattr(module, "__file__", None), list(getattr(module, "__path__", ()))
+    return [getattr(module, "__file__", None), list(getattr(module, "__path__", ()))]
 
 
 def hooked(name: str) -> list[Any] | None:

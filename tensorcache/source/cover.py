@@ -68,6 +68,7 @@ class Cover:
         self._modules = Modules(list(dict.fromkeys([*path, *roots])))
         self._own: set[str] = set()  # the files of what was named itself, not as part of a package
         self.hooked = self._modules.hooked  # what finders said, by name
+        self.loaded: dict[str, list[Any] | None] = {}  # what was imported, where that was asked
         self.modules: dict[tuple[str, str], str] = {}  # the text of each, by name and file
         found = [one for name, file in version.modules for one in self._start(name, file)]
         # After all that was named, which decides what is of the project.
@@ -143,7 +144,7 @@ class Cover:
         """Where a module lies that was named by a str."""
         place = None if name == "__main__" else self._modules.find(name)
         if place is None or place == Place(None, ()):
-            loaded = loaded_from(name)
+            loaded = self.loaded[name] = loaded_from(name)
             if loaded is not None:  # no path leads to it any more, but here it is
                 return Place(loaded[0], tuple(loaded[1]))
         if place is not None:
