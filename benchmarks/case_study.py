@@ -39,6 +39,11 @@ WHERE = (
     "{label} league: {cpu}, {gb:.0f} GB of memory, {system}, load {load:.1f} at the start; "
     "{versions}; torch with one thread."
 )
+ONE_BUILD = (
+    "One build is what a trial without the cache takes until it has its batches. Beyond the seconds"
+    " of the builder alone, in the trial that built, it is at worst {milliseconds:.0f} ms: "
+    "that counts laying out the tensors too, which a trial without the cache does as well."
+)
 COLOURS = {"import": "#999999", "wait": "#F0E442", "get-or-build": "#D55E00", "train": "#0072B2"}
 
 
@@ -77,7 +82,9 @@ def targets(results):
     hits = [trial["get_or_build_seconds"] for sweep in cached for trial in of_state(sweep, "hit")]
     builds = [len(of_state(sweep, "miss")) for sweep in cached]
     trials = len(cached[0]["trials"])
-    beyond = [got(sweep) - built(sweep) for sweep in cached if sweep["jobs"] == 1]
+    alone = [sweep for sweep in cached if sweep["jobs"] == 1]
+    beyond = [got(sweep) - one_build(results, sweep["cap"]) for sweep in alone]
+    strictly = max(got(sweep) - built(sweep) for sweep in alone)
     minutes = results["run"]["seconds"] / 60
     rows = [
         (
@@ -93,7 +100,7 @@ def targets(results):
             set(builds) == {1},
         ),
         (
-            "one job: get-or-build of all trials, beyond the one build",
+            "one job: get-or-build of all trials, beyond one build",
             f"≤ {trials} x {1000 * HIT_SECONDS:.0f} ms",
             f"worst {1000 * max(beyond):.0f} ms of {len(beyond)} sweeps",
             max(beyond) <= trials * HIT_SECONDS,
@@ -101,7 +108,9 @@ def targets(results):
         ("the whole measurement", "≤ 60 minutes", f"{minutes:.0f} minutes", minutes <= 60),
     ]
     cells = [[*said, "yes" if reached else "**no**"] for *said, reached in rows]
-    return "## Targets\n\n" + table(["", "must", "measured", "reached"], cells)
+    said = ONE_BUILD.format(milliseconds=1000 * strictly)
+    head = ["", "must", "measured", "reached"]
+    return f"## Targets\n\n{table(head, cells)}\n\n{textwrap.fill(said, 100)}"
 
 
 def sums(results):
@@ -126,7 +135,7 @@ def worth(results):
     lines, pays = [], []
     for cap in sorted({cap for cap, _ in groups(results)}, key=lambda cap: cap or 1e9):
         on, off = chosen(results, cap, 1, True), chosen(results, cap, 1, False)
-        build = median(t["get_or_build_seconds"] for sweep in off for t in sweep["trials"])
+        build = one_build(results, cap)
         hit = median(t["get_or_build_seconds"] for sweep in on for t in of_state(sweep, "hit"))
         saved = median(map(got, off)) - median(map(got, on))
         share = saved / median(sweep["wall_seconds"] for sweep in off)
@@ -155,6 +164,12 @@ def groups(results):
 def chosen(results, cap, jobs, cached):
     asked = {"cap": cap, "jobs": jobs, "cached": cached}
     return [sweep for sweep in results["sweeps"] if asked.items() <= sweep.items()]
+
+
+def one_build(results, cap):
+    """Seconds that a trial without the cache takes to have its batches."""
+    off = chosen(results, cap, 1, False)
+    return median(trial["get_or_build_seconds"] for sweep in off for trial in sweep["trials"])
 
 
 def of_state(sweep, state):

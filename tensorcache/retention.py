@@ -185,25 +185,21 @@ def in_turn(weights: Weights, taken: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def chosen(
-    weights: Weights, over_bytes: int, slack_bytes: int, rank: Rank, *, slack_entries: int = 0
+    weights: Weights, over_bytes: int, slack_bytes: int, slack_entries: int, rank: Rank
 ) -> tuple[list[tuple[int, int]], int]:
     """What a publication removes: as `goes`, of all entries, but no more than `MOST_VICTIMS`.
 
     Of those that share, none goes for its manifest where that does not bring us within the limit;
-    and for the slack no more than `slack_entries` with all others.
+    and for the slack only those that are among the first `slack_entries`.
     """
     everybody = range(len(weights.entries))
     gone, _ = goes(weights, (), everybody, over_bytes + slack_bytes, rank)
-    taken, first = [place for place, _ in gone], gone[:MOST_VICTIMS]
-    if sum(frees_bytes for _, frees_bytes in first) < over_bytes:
+    taken = [place for place, _ in gone]
+    if sum(frees_bytes for _, frees_bytes in gone[:MOST_VICTIMS]) < over_bytes:
         taken = needed(weights, taken, -math.inf)  # before any is cut off who frees something
         taken = needed(weights, taken[:MOST_VICTIMS], -math.inf)
     else:
-        taken = taken[:MOST_VICTIMS]
-        least = set(needed(weights, taken, over_bytes))
-        others = [place for place in taken if place not in least]
-        least.update(others[: max(0, slack_entries - len(least))])
-        taken = [place for place in taken if place in least]
+        taken = needed(weights, taken[:MOST_VICTIMS], over_bytes, fixed=slack_entries)
     gone = in_turn(weights, taken)
     return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
 
@@ -248,7 +244,7 @@ def _keep_within(
         return
     asking = Asking(policy, time.time(), GRACE_SECONDS, limit)
     spare = {published.key, *disk.read_pins(root)}
-    slack = _Slack(int(SLACK * (limit or 0)), int(SLACK * entries))
+    slack = int(SLACK * (limit or 0)), int(SLACK * entries)
     keeping = _Keeping(root, index, asking, spare, slack)
     victims, left_bytes = keeping.victims(over_bytes)
     large_bytes = 0
@@ -268,13 +264,6 @@ def _keep_within(
         )
 
 
-class _Slack(NamedTuple):
-    """What may go beyond need: a little of the limit, and of those who free little a few."""
-
-    size_bytes: int
-    entries: int
-
-
 class _Keeping(NamedTuple):
     """A publication about to make room; `spare` are the keys that stay."""
 
@@ -282,7 +271,7 @@ class _Keeping(NamedTuple):
     indexed: Index
     asking: Asking
     spare: set[str]
-    slack: _Slack
+    slack: tuple[int, int]  # of chosen
 
     def victims(self, over_bytes: int) -> tuple[list[tuple[str, str, int]], int]:
         """Key, namespace and bytes of those that go; and what is over still.
@@ -294,9 +283,7 @@ class _Keeping(NamedTuple):
         rank = ranking(self.asking.policy, self.asking.now, self.asking.max_bytes)
         for _ in range(ROUNDS):
             weights, digests = window(self.indexed, self.asking, self.spare)
-            gone, left_bytes = chosen(
-                weights, over_bytes, self.slack.size_bytes, rank, slack_entries=self.slack.entries
-            )
+            gone, left_bytes = chosen(weights, over_bytes, *self.slack, rank)
             victims = [(*weights.entries[place][:2], frees) for place, frees in gone]
             if all(self._may_go(key, digests[key]) for key, *_ in victims):
                 return victims, left_bytes

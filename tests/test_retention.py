@@ -135,7 +135,7 @@ def test_whole_groups_go_and_not_one_of_each():
 
 def test_a_publication_takes_no_more_than_so_many():
     weights = Weights([weighed(f"{n:03}", 10) for n in range(400)], {})
-    gone, left_bytes = chosen(weights, 3_000, 0, by_worth)
+    gone, left_bytes = chosen(weights, 3_000, 0, 0, by_worth)
 
     assert (len(gone), left_bytes) == (MOST_VICTIMS, 3_000 - 10 * MOST_VICTIMS)
 
@@ -145,13 +145,13 @@ def test_of_many_who_share_a_publication_takes_none_for_nothing():
     sharers = [weighed(f"{n:03}", 10, 0) for n in range(400)]
     weights = Weights(sharers, {0: Shared(0, 1 << 62)})
 
-    assert chosen(weights, 1_000_000, 0, by_worth) == ([], 1_000_000)
-    assert len(chosen(weights, 95, 0, by_worth)[0]) == 10  # which brings us within the limit
+    assert chosen(weights, 1_000_000, 0, 0, by_worth) == ([], 1_000_000)
+    assert len(chosen(weights, 95, 0, 0, by_worth)[0]) == 10  # which brings us within the limit
 
 
 def test_some_go_beyond_need_so_that_not_every_publication_removes():
     weights = Weights([weighed(f"{n:03}", 10) for n in range(400)], {})
-    gone, left_bytes = chosen(weights, 5, 100, by_worth)
+    gone, left_bytes = chosen(weights, 5, 100, 0, by_worth)
 
     assert (len(gone), left_bytes) == (11, 0)
 
@@ -161,7 +161,7 @@ def test_none_who_shares_goes_for_the_slack():
     sharers = [weighed(f"{n:03}", 10, 0, worth=-1.0) for n in range(40)]
     weights = Weights([*sharers, weighed("own", 7_000)], {0: Shared(0, 1 << 62)})
 
-    assert keys(weights, chosen(weights, 2_000, 100_000, by_worth)[0]) == [("own", 7_000)]
+    assert keys(weights, chosen(weights, 2_000, 100_000, 0, by_worth)[0]) == [("own", 7_000)]
 
 
 def test_where_they_are_a_few_of_many_some_who_share_go_for_the_slack():
@@ -170,7 +170,7 @@ def test_where_they_are_a_few_of_many_some_who_share_go_for_the_slack():
     weights = Weights(sharers, {0: Shared(0, 1 << 62)})
 
     def went(slack_entries, over_bytes=15):
-        gone, left_bytes = chosen(weights, over_bytes, 1_000, by_worth, slack_entries=slack_entries)
+        gone, left_bytes = chosen(weights, over_bytes, 1_000, slack_entries, by_worth)
         assert left_bytes == 0
         return [place for place, _ in gone]
 
@@ -184,11 +184,11 @@ def test_more_sharers_than_can_go_hide_none_that_frees_something():
     sharers = [weighed(f"{n:03}", 10, 0, worth=-1.0) for n in range(2 * MOST_VICTIMS)]
     weights = Weights([*sharers, weighed("own", 7_000)], {0: Shared(0, 1 << 62)})
 
-    assert keys(weights, chosen(weights, 7_000, 0, by_worth)[0]) == [("own", 7_000)]
+    assert keys(weights, chosen(weights, 7_000, 0, 0, by_worth)[0]) == [("own", 7_000)]
 
 
 def test_what_is_larger_than_the_limit_goes_before_all_others():
     weights = Weights([weighed("a", 10), weighed("large", 2_000, worth=99.0)], {})
     rank = ranking("worth", NOW, 1_000)
 
-    assert keys(weights, chosen(weights, 1_010, 0, rank)[0]) == [("large", 2_000)]
+    assert keys(weights, chosen(weights, 1_010, 0, 0, rank)[0]) == [("large", 2_000)]

@@ -10,10 +10,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import errno
-import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 
 class Descriptor:
@@ -69,17 +68,3 @@ class Descriptor:
             # is noted and what is open.
             with contextlib.suppress(IndexError):  # all are closed
                 collections.deque(map(os.close, iter(self._numbers.pop, None)), maxlen=0)
-
-
-class Descriptors(Descriptor):
-    """Several files, opened by one call: what a loop over a million of them can afford."""
-
-    def __init__(self, paths: Iterable[str], flags: int) -> None:
-        numbers: list[int] = []
-        self._numbers = numbers
-        numbers.extend(map(os.open, paths, itertools.repeat(flags | os.O_CLOEXEC)))
-
-    @property
-    def numbers(self) -> Sequence[int]:
-        """What the kernel knows them by, in the order of the paths."""
-        return self._numbers

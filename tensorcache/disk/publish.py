@@ -38,7 +38,6 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 TRIES = 3  # at a directory of one's own
 MOST_UNSYNCED = 8  # files open at once on their way to the disk
 _SLICE = 256  # pieces that one thread takes away
-_THREADS = 4
 
 
 class Staging:
@@ -321,24 +320,20 @@ def unlink_pieces(root: Root, pieces: Iterable[tuple[str, Piece]]) -> None:
     """
     ordered = sorted(pieces)
     slices = [ordered[at : at + _SLICE] for at in range(0, len(ordered), _SLICE)]
-
-    def unlink(some: list[tuple[str, Piece]]) -> None:
-        for kind, piece in some:
-            _unlink_piece(root, kind, piece.digest)
-
+    unlink = functools.partial(_unlink, root)
     if len(slices) < 2:
         unlink(ordered)
         return
     from concurrent.futures import ThreadPoolExecutor  # few cost no thread, nor this import
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(unlink, slices):  # one that fails, or an interrupt, ends what waits
-            pass
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(unlink, slices))  # one that fails, or an interrupt, ends what waits
 
 
-def _unlink_piece(root: Root, kind: str, digest: str) -> None:
-    path = piece_path(root, kind, digest)
-    refuse_link(os.path.dirname(path))
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    forget_piece(root, kind, digest)
+def _unlink(root: Root, pieces: list[tuple[str, Piece]]) -> None:
+    for kind, piece in pieces:
+        path = piece_path(root, kind, piece.digest)
+        refuse_link(os.path.dirname(path))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        forget_piece(root, kind, piece.digest)

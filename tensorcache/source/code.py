@@ -149,18 +149,12 @@ def _code_version_of(version: CodeVersion, memory: Memory) -> Version:
 def _recall(known: Any) -> Version | None:
     """What is remembered, if it is whole and nothing that it was made from has moved."""
     try:
-        for path, stat in known["seen"].items():
-            if _plain(path) != stat:
-                return None
-        for path, one in known["files"].items():
-            if [_plain(path)] != one["stat"]:
-                return None
-        for name, answer in known["hooked"].items():
-            if hooked(name) != answer:
-                return None
-        for name, place in known["loaded"].items():
-            if loaded_from(name) != place:
-                return None
+        still = (
+            all(_plain(path) == stat for path, stat in known["seen"].items())
+            and all([_plain(path)] == one["stat"] for path, one in known["files"].items())
+            and all(hooked(name) == place for name, place in known["hooked"].items())
+            and all(loaded_from(name) == place for name, place in known["loaded"].items())
+        )
         parts = {
             str(name): Part(int(size), str(digest))
             for name, (size, digest) in known["parts"].items()
@@ -168,7 +162,7 @@ def _recall(known: Any) -> Version | None:
         text = known["text"]
     except (TypeError, ValueError, KeyError, AttributeError):  # none, or garbled
         return None
-    return Version(text, parts) if text == _text_of(parts) else None
+    return Version(text, parts) if still and text == _text_of(parts) else None
 
 
 def loaded_from(name: str) -> list[Any] | None:
