@@ -40,9 +40,8 @@ WHERE = (
     "{versions}; torch with one thread."
 )
 ONE_BUILD = (
-    "One build is what a trial without the cache takes until it has its batches. Beyond the seconds"
-    " of the builder alone, in the trial that built, it is at worst {milliseconds:.0f} ms: "
-    "that counts laying out the tensors too, which a trial without the cache does as well."
+    "To have its batches, a trial without the cache lays out their tensors too, which is no part "
+    "of the seconds of the builder alone."
 )
 COLOURS = {"import": "#999999", "wait": "#F0E442", "get-or-build": "#D55E00", "train": "#0072B2"}
 
@@ -83,8 +82,8 @@ def targets(results):
     builds = [len(of_state(sweep, "miss")) for sweep in cached]
     trials = len(cached[0]["trials"])
     alone = [sweep for sweep in cached if sweep["jobs"] == 1]
-    beyond = [got(sweep) - one_build(results, sweep["cap"]) for sweep in alone]
-    strictly = max(got(sweep) - built(sweep) for sweep in alone)
+    beyond_one = [got(sweep) - one_build(results, sweep["cap"]) for sweep in alone]
+    beyond_builder = [got(sweep) - built(sweep) for sweep in alone]
     minutes = results["run"]["seconds"] / 60
     rows = [
         (
@@ -99,18 +98,23 @@ def targets(results):
             f"{min(builds)} to {max(builds)} in {len(builds)} sweeps",
             set(builds) == {1},
         ),
-        (
-            "one job: get-or-build of all trials, beyond one build",
-            f"≤ {trials} x {1000 * HIT_SECONDS:.0f} ms",
-            f"worst {1000 * max(beyond):.0f} ms of {len(beyond)} sweeps",
-            max(beyond) <= trials * HIT_SECONDS,
+        *(
+            (
+                f"one job: get-or-build of all trials, beyond {what}",
+                f"≤ {trials} x {1000 * HIT_SECONDS:.0f} ms",
+                f"worst {1000 * max(beyond):.0f} ms of {len(beyond)} sweeps",
+                max(beyond) <= trials * HIT_SECONDS,
+            )
+            for what, beyond in (
+                ("one build, as a trial without the cache has it", beyond_one),
+                ("the one build, by the seconds of the builder alone", beyond_builder),
+            )
         ),
         ("the whole measurement", "≤ 60 minutes", f"{minutes:.0f} minutes", minutes <= 60),
     ]
     cells = [[*said, "yes" if reached else "**no**"] for *said, reached in rows]
-    said = ONE_BUILD.format(milliseconds=1000 * strictly)
     head = ["", "must", "measured", "reached"]
-    return f"## Targets\n\n{table(head, cells)}\n\n{textwrap.fill(said, 100)}"
+    return f"## Targets\n\n{table(head, cells)}\n\n{textwrap.fill(ONE_BUILD, 100)}"
 
 
 def sums(results):

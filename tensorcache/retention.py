@@ -9,6 +9,7 @@ entries by the same rule; a publication looks at a few hundred, by indexes, for 
 from __future__ import annotations
 
 import heapq
+import itertools
 import logging
 import math
 import os
@@ -184,24 +185,48 @@ def in_turn(weights: Weights, taken: Iterable[int]) -> list[tuple[int, int]]:
     return [(place, weighing.take(place)) for place in taken]
 
 
+def freed_bytes(weights: Weights, taken: Iterable[int]) -> int:
+    """What comes back with all of them."""
+    return sum(frees_bytes for _, frees_bytes in in_turn(weights, taken))
+
+
 def chosen(
     weights: Weights, over_bytes: int, slack_bytes: int, slack_entries: int, rank: Rank
 ) -> tuple[list[tuple[int, int]], int]:
     """What a publication removes: as `goes`, of all entries, but no more than `MOST_VICTIMS`.
 
     Of those that share, none goes for its manifest where that does not bring us within the limit;
-    and for the slack only those that are among the first `slack_entries`.
+    and none for the slack, unless manifests are all that comes back: then `slack_entries` do.
     """
     everybody = range(len(weights.entries))
     gone, _ = goes(weights, (), everybody, over_bytes + slack_bytes, rank)
-    taken = [place for place, _ in gone]
-    if sum(frees_bytes for _, frees_bytes in gone[:MOST_VICTIMS]) < over_bytes:
-        taken = needed(weights, taken, -math.inf)  # before any is cut off who frees something
-        taken = needed(weights, taken[:MOST_VICTIMS], -math.inf)
+    taken = [place for place, _ in gone[:MOST_VICTIMS]]
+    if freed_bytes(weights, taken) < over_bytes:
+        taken = freeing_more(weights, over_bytes, slack_bytes, rank)
     else:
-        taken = needed(weights, taken[:MOST_VICTIMS], over_bytes, fixed=slack_entries)
+        least = needed(weights, taken, over_bytes)
+        manifests_bytes = sum(weights.entries[place].manifest_bytes for place in least)
+        by_manifests = freed_bytes(weights, least) == manifests_bytes
+        taken = needed(weights, taken, over_bytes, fixed=slack_entries if by_manifests else 0)
     gone = in_turn(weights, taken)
     return gone, max(0, over_bytes - sum(frees_bytes for _, frees_bytes in gone))
+
+
+def freeing_more(weights: Weights, over_bytes: int, slack_bytes: int, rank: Rank) -> list[int]:
+    """Those that free more than a manifest, where too many that do not come before them.
+
+    With as many of these as there is room for, if that brings us within the limit.
+    """
+    everybody = lowest(weights, Weighing(weights), range(len(weights.entries)), 1 << 62, rank)
+    places = [place for place, _ in everybody]
+    more = in_turn(weights, needed(weights, places, -math.inf))[:MOST_VICTIMS]
+    sums = itertools.accumulate((frees_bytes for _, frees_bytes in more), initial=0)
+    many = sum(freed < over_bytes + slack_bytes for freed in sums)
+    taken = needed(weights, [place for place, _ in more[:many]], -math.inf)
+    filled = list(dict.fromkeys([*taken, *places]))[:MOST_VICTIMS]
+    if freed_bytes(weights, taken) < over_bytes <= freed_bytes(weights, filled):
+        return needed(weights, filled, over_bytes, fixed=len(taken))
+    return taken
 
 
 def follow(

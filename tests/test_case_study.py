@@ -99,7 +99,18 @@ def test_what_is_missed_is_said(results):
 
     page = case_study.text(results)
 
-    assert page.count("**no**") == 4
+    assert page.count("**no**") == 5
+
+
+def test_one_build_is_what_a_trial_without_the_cache_takes_and_the_builder_alone(results):
+    results["sweeps"][0]["trials"][0] = trial("miss", 2.6, build=1.9)  # and 9 hits
+    page = case_study.text(results)
+    rows = [line for line in page.splitlines() if line.startswith("| one job: get-or-build")]
+    sums = 2.6 + sum(t["get_or_build_seconds"] for t in results["sweeps"][0]["trials"][1:])
+
+    assert [row.rpartition(" ms of")[0].rpartition(" ")[2] for row in rows] == [
+        f"{1000 * (sums - without):.0f}" for without in (2.0, 1.9)
+    ]
 
 
 def test_a_build_that_is_as_quick_as_a_hit_is_not_said_to_pay(results):

@@ -67,7 +67,7 @@ WORDS_OF_THE_CONSUMER = set(
 WORDS_NOT_USED = set("store manager handler helper utils artifact blob record chunk".split())
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-LIBRARY_LINES, FILE_LINES, FUNCTION_LINES = 13050, 400, 50  # the first in lines of code
+LIBRARY_LINES, FILE_LINES, FUNCTION_LINES = 13100, 400, 50  # the first in lines of code
 
 
 class Import(NamedTuple):

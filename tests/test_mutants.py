@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import shutil
 
 import pytest
@@ -36,6 +38,21 @@ def test_the_tests_that_kill_are_there():
     named = [killer.split("::") for killer in sorted(killers)]
 
     assert [test for path, test in named if f"def {test}(" not in (REPO / path).read_text()] == []
+
+
+def test_what_a_patch_calls_is_there():
+    """Else its killers fail by a wrong name, and the promise has no test that dies of it."""
+    called = {
+        (mutant.name, room, name)
+        for mutant in EVERY
+        for line in mutant.patch.read_text().splitlines()
+        if line.startswith("+") and not line.startswith("+++")
+        for room, name in re.findall(r"\b(column|disk|rows|shard|source|tree)\.([a-z]\w*)\(", line)
+    }
+    rooms = {room: importlib.import_module(f"tensorcache.{room}") for _, room, _ in called}
+
+    assert [one for one in sorted(called) if not hasattr(rooms[one[1]], one[2])] == []
+    assert len(called) > 5
 
 
 # That its killers pass without the patch, this very suite shows.

@@ -187,6 +187,38 @@ def test_more_sharers_than_can_go_hide_none_that_frees_something():
     assert keys(weights, chosen(weights, 7_000, 0, 0, by_worth)[0]) == [("own", 7_000)]
 
 
+def test_many_sharers_are_no_reason_to_stay_over_the_limit():
+    """Neither the first 256 are enough, nor the one that frees more: they are together."""
+    sharers = [weighed(f"{n:04}", 10, 0, worth=float(n)) for n in range(1_000)]
+    weights = Weights([*sharers, weighed("own", 100, worth=5_000.0)], {0: Shared(0, 1 << 62)})
+    gone, left_bytes = chosen(weights, 2_650, 0, 10, by_worth)
+
+    assert (len(gone), left_bytes) == (MOST_VICTIMS, 0)
+    assert 1_000 in [place for place, _ in gone]
+    gone, left_bytes = chosen(weights, 2_660, 0, 10, by_worth)
+    assert (keys(weights, gone), left_bytes) == ([("own", 100)], 2_560)  # and none for nothing
+
+
+def test_no_sharer_goes_beside_those_that_bring_enough():
+    """Whatever the slack: what they free is not what is needed."""
+    sharers = [weighed(f"s{n:03}", 10, 0, worth=float(n)) for n in range(100)]
+    own = [weighed(f"x{n:03}", 1_000_000, worth=1_000.0 + n) for n in range(200)]
+    weights = Weights([*sharers, *own], {0: Shared(0, 1 << 62)})
+    gone, _ = chosen(weights, 900_000, 250_000_000, 256, by_worth)
+
+    assert {key[0] for key, _ in keys(weights, gone)} == {"x"}
+
+
+def test_those_that_free_more_go_no_further_than_the_slack():
+    sharers = [weighed(f"s{n:03}", 10, 0, worth=float(n)) for n in range(600)]
+    own = [weighed(f"x{n:03}", 1_000, worth=1_000.0 + n) for n in range(200)]
+    weights = Weights([*sharers, *own], {0: Shared(0, 1 << 62)})
+    gone, left_bytes = chosen(weights, 5_500, 2_000, 0, by_worth)
+
+    assert keys(weights, gone) == [(f"x{n:03}", 1_000) for n in range(8)]
+    assert left_bytes == 0
+
+
 def test_what_is_larger_than_the_limit_goes_before_all_others():
     weights = Weights([weighed("a", 10), weighed("large", 2_000, worth=99.0)], {})
     rank = ranking("worth", NOW, 1_000)

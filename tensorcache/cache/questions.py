@@ -31,7 +31,6 @@ from tensorcache.errors import (
 from tensorcache.key import Key, NoKeyNow, canonical, check_namespace
 from tensorcache.limits import seconds_of
 from tensorcache.manifest import Manifest
-from tensorcache.tree import collector_paused
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +68,8 @@ class Questions:
         return self._index(patience_seconds=QUESTION_SECONDS)
 
     def _index(self, **patience: float) -> Index:
-        with collector_paused():  # which would walk all that torch made, as often as not
-            from tensorcache.index import Index  # sqlalchemy: 0.1 s that a hit never spends
+        from tensorcache.index import Index  # sqlalchemy: 0.2 s that a hit never spends
+
         path = self._root.join("index.sqlite")
         return Index(path, read_only=not self._switch.writes, **patience)
 

@@ -73,8 +73,9 @@ def reindex(cache: CacheDir = None) -> None:
 def doctor(cache: CacheDir = None, as_json: AsJson = False) -> None:
     """Say how the cache and what it stands on are, and what to do about it.
 
-    It changes nothing, and works on a cache that is broken or may not be written. The exit code is
-    1 if there is anything to do.
+    It changes nothing, and works on a cache that is broken or may not be written. It opens no
+    entry: what is broken or missing within one, `verify` finds. The exit code is 1 if there is
+    anything to do.
     """
     from tensorcache.doctor import examine  # most commands need none of it
 

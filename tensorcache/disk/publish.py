@@ -12,6 +12,7 @@ import errno
 import functools
 import io
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 TRIES = 3  # at a directory of one's own
 MOST_UNSYNCED = 8  # files open at once on their way to the disk
-_SLICE = 256  # pieces that one thread takes away
+_FEW, _HELPERS = 512, 3  # pieces that one thread takes away alone; else threads that help it
 
 
 class Staging:
@@ -313,27 +314,43 @@ def unlink_pieces(root: Root, pieces: Iterable[tuple[str, Piece]]) -> None:
     """Take away shards and documents that no manifest refers to. The caller holds the root lock.
 
     Many go by several threads, for an unlink waits for the filesystem and not for Python: 100,000
-    took 3 s by four, and 7 by one.
+    took 3 s by four, and 7 by one. None of them goes on once this has ended, however it does.
 
     Raises:
-        OSError: one could not be removed, nor some of the others.
+        TensorCacheError, OSError: one could not be removed, nor those after it.
     """
-    ordered = sorted(pieces)
-    slices = [ordered[at : at + _SLICE] for at in range(0, len(ordered), _SLICE)]
-    unlink = functools.partial(_unlink, root)
-    if len(slices) < 2:
-        unlink(ordered)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # few cost no thread, nor this import
+    left, failed = sorted(pieces, reverse=True), list[Exception]()
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(unlink, slices))  # one that fails, or an interrupt, ends what waits
+    def help_out() -> None:
+        try:
+            _unlink(root, left)
+        except Exception as error:  # noqa: BLE001 - raised below, by whoever asked
+            left.clear()
+            failed.append(error)
+
+    helpers = [threading.Thread(target=help_out) for _ in range(_HELPERS if left[_FEW:] else 0)]
+    try:
+        with contextlib.suppress(RuntimeError):  # no more threads, or the interpreter ends
+            for helper in helpers:
+                helper.start()
+        _unlink(root, left)
+    finally:
+        left.clear()
+        while any(helper.is_alive() for helper in helpers):
+            with contextlib.suppress(KeyboardInterrupt):  # of two, the first is on its way up
+                for helper in filter(threading.Thread.is_alive, helpers):
+                    helper.join()
+    if failed:
+        raise failed[0]
 
 
-def _unlink(root: Root, pieces: list[tuple[str, Piece]]) -> None:
-    for kind, piece in pieces:
-        path = piece_path(root, kind, piece.digest)
-        refuse_link(os.path.dirname(path))
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        forget_piece(root, kind, piece.digest)
+def _unlink(root: Root, left: list[tuple[str, Piece]]) -> None:
+    """Take away what is left, from the end, with others who do the same."""
+    while left:
+        with contextlib.suppress(IndexError):  # another had the last
+            kind, piece = left.pop()
+            path = piece_path(root, kind, piece.digest)
+            refuse_link(os.path.dirname(path))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            forget_piece(root, kind, piece.digest)

@@ -173,7 +173,8 @@ def loaded_from(name: str) -> list[Any] | None:
     module = sys.modules.get(name)
     if module is None:
         return None
-    return [getattr(module, "__file__", None), list(getattr(module, "__path__", ()))]
+    file = getattr(module, "__file__", None)
+    return [file and str(file), [str(path) for path in getattr(module, "__path__", ())]]
 
 
 def hooked(name: str) -> list[Any] | None:
