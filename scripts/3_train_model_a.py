@@ -15,6 +15,7 @@ if interrupted, 143 if a sweep ends it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import logging
 import shlex
@@ -31,6 +32,7 @@ try:  # these take a moment, in which somebody may think better of it
     from model_a.dry import explain, say_plan
     from model_a.errors import BadInput, NothingToFold
     from model_a.trace import OBJECTIVES, Trace
+    from options import Options
 
     import tensorcache
 except KeyboardInterrupt:
@@ -46,9 +48,11 @@ def main() -> int:
     options = _options()
     trace = Trace(options.progress, STARTED)
     # Why it builds, and for whom it waits, while it does.
-    stream = sys.stderr if options.json else sys.stdout
-    logging.basicConfig(format="cache: %(message)s", stream=stream)
-    logging.getLogger("tensorcache").setLevel(logging.INFO)
+    told = logging.StreamHandler(sys.stderr if options.json else sys.stdout)
+    told.setFormatter(logging.Formatter("cache: %(message)s"))
+    log = logging.getLogger("tensorcache")
+    log.handlers = [told]  # with one of ours, TENSORCACHE_LOG adds none
+    log.setLevel(logging.INFO)
     try:
         trace.begin()
         if options.plan:
@@ -233,10 +237,10 @@ def _tell(config: Config, report: Mapping[str, Any]) -> None:
     """How the batches were come by, and what to ask tensorcache about them."""
     state, key = report["cache"], (report["key"] or "no key")[:16]
     spent = "saved" if state in ("hit", "wait") else "spent"
-    print(
-        f"cache: {state} {key} in {report['get_or_build_seconds']:.3f} s, "
-        f"{report['build_seconds']:.1f} s of building {spent}"
-    )
+    worth = f"{report['build_seconds']:.1f} s of building {spent}"
+    if report["shadow"]:
+        worth = "built again to compare"
+    print(f"cache: {state} {key} in {report['get_or_build_seconds']:.3f} s, {worth}")
     if report["why"] and state != "miss":  # a miss has said so while it built
         print(f"  {report['why']}")
     if report["published"]:
@@ -245,7 +249,7 @@ def _tell(config: Config, report: Mapping[str, Any]) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Options(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--config", action="append", default=[], metavar="FILE", help="merged over the defaults"
     )
@@ -285,10 +289,10 @@ def _options() -> argparse.Namespace:
 
 
 def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise ValueError(text)
-    return share
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no share: write a number from 0 to 1")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from disk import BadDisk
 from model_a.config import check_config
 from model_a.errors import BadInput
 from model_a.trace import OBJECTIVES
+from options import Options
 from sweep import live, plan, report, run, space, study, trials
 from sweep.space import CONFIG, PHASES, Sweep
 
@@ -53,6 +54,7 @@ def main() -> int:
         if options.warm:
             return plan.warm(sweep, base, folder, options.jobs)
         with run.opened(folder, sweep, base):
+            plan.check_kept(sweep, base, folder)
             return collect(sweep, base, folder, options.jobs)
     except (BadInput, BadDisk) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -94,9 +96,7 @@ def collect(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int) -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Options(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--sweep", metavar="FILE", help="YAML with `space`")
     which.add_argument("--phase", choices=PHASES, help="config/sweep_PHASE.yaml")

@@ -284,6 +284,25 @@ def test_wrong_input_is_one_line_and_exit_2(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--bogus"], "unrecognized arguments: --bogus"),
+        (["--plan"], "--plan takes one CONFIG or more"),
+        (["--shadow", "2"], "argument --shadow: '2' is no share: write a number from 0 to 1"),
+        (["--shadow", "half"], "argument --shadow: 'half' is no share"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(monkeypatch, capsys, words, message):
+    with pytest.raises(SystemExit) as ended:
+        main(monkeypatch, *words)
+    error = capsys.readouterr().err
+
+    assert ended.value.code == 2
+    assert error == f"error: {message}{error.partition(message)[2]}"
+    assert error.endswith(": --help says what there is\n")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_database_that_may_not_be_read_is_not_to_be_built_again(tmp_path, monkeypatch, capsys):
     (tmp_path / "league.sqlite").touch(mode=0o000)

@@ -60,6 +60,7 @@ def train(folder, *settings, options=()):
         check=False,
     )
     assert process.returncode == 0, process.stderr
+    assert "miss: " not in process.stderr
     if "--explain" in options:
         assert process.stderr == "[]\n"  # nothing that only training needs was imported
     return process.stdout
@@ -83,6 +84,24 @@ def why(folder, *settings):
 
 def test_a_hit_is_said(trial):
     assert re.fullmatch(r"cache: it would be a hit: model_a\.batches [0-9a-f]{16}", asked(trial))
+
+
+def test_an_entry_that_lost_a_file_would_be_a_miss(trial):
+    next((trial / "cache" / "shards").glob("*/*")).unlink()
+
+    assert re.fullmatch(
+        r"cache: it would be a miss: model_a\.batches [0-9a-f]{16}: what is there is broken, as "
+        r"tensorcache verify says",
+        asked(trial),
+    )
+    train(trial, "model_a.epochs=1")  # builds it again
+
+
+def test_what_the_library_logs_is_said_once(trial, monkeypatch):
+    """Also where its own log is asked for."""
+    monkeypatch.setenv("TENSORCACHE_LOG", "info")
+
+    assert train(trial, "training.n_folds=2", "model_a.epochs=1").count("miss: ") == 1
 
 
 def test_a_miss_by_n_folds(trial):

@@ -130,7 +130,7 @@ def test_a_terminal_shows_the_trials_in_a_table_while_they_run(tmp_path):
     ("text", "message"),
     [
         ("space: {model_a.epoch: [1]}", "model_a.epoch: no such key: did you mean epochs?"),
-        ("spase: {model_a.epochs: [1]}", "space: None: name config keys and their values"),
+        ("spase: {model_a.epochs: [1]}", "spase: no such key: did you mean space?"),
         ("space: {model_a.epochs: [1]}\nsampeler: grid", "no such key: did you mean sampler?"),
         ("space: {model_a.epochs: 3}", "is no list of values"),
         ("space: {model_a.epochs: [1, many]}", "trial 2 {'model_a.epochs': 'many'}: model_a.ep"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +112,29 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(league_db, tmp_p
         "saved.png",
         "seconds.png",
     }
+    assert place.is_whole()
+
+
+def test_trials_of_another_league_or_code_are_not_put_side_by_side(league_db, tmp_path):
+    db = tmp_path / "league.sqlite"
+    shutil.copy(league_db, db)
+    place = Place(tmp_path, db, space={"repro.seed": [1]})
+    assert place.run()[0] == 0
+    before = place.rows()
+    (row,) = before
+    assert place.run()[0] == 0  # all is kept
+    _, out, _ = place.run("--plan")
+    assert out == "plan: 1 of the trials have run, and are kept: nothing is ahead\n"
+    with contextlib.closing(sqlite3.connect(db)) as league:
+        league.execute("CREATE TABLE other (x)")
+
+    code, out, err = place.run()
+
+    assert code == 2, out
+    assert "holds trials of another league or code: trial 1 had batches " + row["key"][:16] in err
+    assert err.endswith(": choose another --batch-id\n")
+    assert err.count("\n") == 1
+    assert place.rows() == before
     assert place.is_whole()
 
 

@@ -27,7 +27,7 @@ def sweep_of(folder, **values):
     ("values", "message"),
     [
         ({"sampeler": "grid"}, "sampeler: no such key: did you mean sampler?"),
-        ({"spaces": {"model_a.epochs": [1]}}, "space: None: name config keys"),
+        ({"spaces": {"model_a.epochs": [1]}}, "spaces: no such key: did you mean space?"),
         ({"space": {}}, "space: {}: name config keys"),
         ({"space": {"model_a.epochs": 3}}, "space.model_a.epochs: 3 is no list of values"),
         ({"space": {"model_a.epochs": [1, 1]}}, "names something twice"),
@@ -202,7 +202,7 @@ def test_a_plan_is_a_total_and_a_line_for_each_key(tmp_path):
     }
 
     assert plan.lines(said, sweep) == [
-        "plan: 4 trials: 1 builds, 2.0 MB, about 1.5 minutes of building; 2 found in the cache",
+        "plan: 4 trials: 1 build, 2.0 MB, about 1.5 minutes of building; 2 found in the cache",
         "  abababababababab build, 2 trials",
         "  cdcdcdcdcdcdcdcd hit, 2 trials",
     ]

@@ -365,7 +365,7 @@ def _one_line(error: ValidationError, model: type[BaseModel]) -> str:
         wanted = first["msg"].removeprefix("Input should be ")
         line = f"{path}: {first['input']!r:.80} is not allowed: it must be {wanted}"
     paths = {complaint["loc"] for complaint in complaints}
-    return line if len(paths) == 1 else f"{line} (and {len(paths) - 1} more)"
+    return line if len(paths) == 1 else f"{line} ({len(paths) - 1} more wrong)"
 
 
 def meant(name: str, at: tuple[int | str, ...] = (), model: type[BaseModel] = Config) -> str:

@@ -46,8 +46,11 @@ def would_be(cache: tensorcache.Cache, config: Config, inputs: dict[str, Any]) -
         return f"it would build, and publish nothing: {error}"
     if cache.mode == "refresh":
         return f"it would build: {NAMESPACE} {key.short}: TENSORCACHE_MODE is 'refresh'"
-    if key in cache:
+    if cache.plan([key]).hits:
         return f"it would be a hit: {NAMESPACE} {key.short}"
+    if key in cache:
+        broken = "what is there is broken, as tensorcache verify says"
+        return f"it would be a miss: {NAMESPACE} {key.short}: {broken}"
     return f"it would be a miss: {NAMESPACE} {key.short}: {cache.explain(key)}"
 
 

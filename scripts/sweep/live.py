@@ -45,7 +45,7 @@ class Board:
         self._objective = objective
         self._live = live
         self._rows: list[Row] = []
-        self._shown = time.monotonic()
+        self._shown = 0.0 if live else time.monotonic()  # drawn at once, said after a while
 
     def ended(self, row: Row) -> None:
         """A trial has ended, now or before."""

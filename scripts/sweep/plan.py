@@ -31,12 +31,39 @@ def show(sweep: Sweep, base: dict[str, Any], folder: Path) -> int:
     Raises:
         BadInput: script 3 cannot say, or the sampler makes it impossible to.
     """
+    kept = trials.kept_count(sweep, folder)
     with tempfile.TemporaryDirectory() as aside:
-        plan = _asked(_configs(sweep, base, folder, Path(aside)))
-    print("\n".join(lines(plan, sweep)))
-    if kept := trials.kept_count(sweep, folder):
-        print(f"  {kept} of the trials have run, and are kept")
+        configs = _configs(sweep, base, folder, Path(aside))
+        if configs:
+            print("\n".join(lines(_asked(configs), sweep, kept)))
+    if kept:
+        left = "" if configs else ": nothing is ahead"
+        print(f"{'  ' if configs else 'plan: '}{kept} of the trials have run, and are kept{left}")
     return 0
+
+
+def check_kept(sweep: Sweep, base: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on where the batches of a kept trial are no longer what it would have now.
+
+    Its league or the code that builds is another by now, and results of the two are not to be put
+    side by side.
+
+    Raises:
+        BadInput: so it is, or script 3 cannot say.
+    """
+    rows = (trials.kept(n, folder) for n in range(1, trials.count_of(sweep) + 1))
+    kept = [(chosen or {}, row) for chosen, row in rows if row and row.get("key")]
+    if not kept:
+        return
+    with tempfile.TemporaryDirectory() as aside:
+        plan = _asked(_written(base, folder, Path(aside), [chosen for chosen, _ in kept]))
+    for (_, row), now in zip(kept, plan["trials"], strict=True):
+        if now["key"] and now["key"] != row["key"]:
+            raise BadInput(
+                f"{str(folder)!r} holds trials of another league or code: trial {row['trial']} had "
+                f"batches {row['key'][:16]}, and would have {now['key'][:16]}: choose another "
+                "--batch-id"
+            )
 
 
 def warm(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int) -> int:
@@ -46,9 +73,10 @@ def warm(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int) -> int:
         BadInput: see `show`.
     """
     with tempfile.TemporaryDirectory() as aside:
-        plan = _asked(_configs(sweep, base, folder, Path(aside)))
+        configs = _configs(sweep, base, folder, Path(aside))
+        plan: Plan = _asked(configs) if configs else {"trials": []}
         waiting = [one["config"] for one in plan["trials"] if one["state"] == "build"]
-        print(f"warm: {len(waiting)} builds, {jobs} at a time", flush=True)
+        print(f"warm: {_builds(len(waiting))}, {jobs} at a time", flush=True)
         running: list[tuple[Path, subprocess.Popen[bytes]]] = []
         failed = False
         try:
@@ -69,16 +97,16 @@ def warm(sweep: Sweep, base: dict[str, Any], folder: Path, jobs: int) -> int:
     return int(failed)
 
 
-def lines(plan: Plan, sweep: Sweep) -> list[str]:
-    """The plan as lines: a total, and a line for each key."""
+def lines(plan: Plan, sweep: Sweep, kept: int = 0) -> list[str]:
+    """The plan as lines, without the trials that are `kept`: a total, and a line for each key."""
     most = ""
     if trials.planned(sweep) is None:
         most = "at most "
-    count = len(plan["trials"]) if not most else sweep.trials
+    count = len(plan["trials"]) if not most else (sweep.trials or 0) - kept
     seconds = plan["seconds"]
     minutes = "nobody knows how long" if seconds is None else f"about {seconds / 60:.1f} minutes"
     size = "" if plan["bytes"] is None else f", {plan['bytes'] / 1e6:,.1f} MB"
-    said = f"plan: {count} trials: {most}{plan['builds']} builds{size}, {minutes}"
+    said = f"plan: {count} trials: {most}{_builds(plan['builds'])}{size}, {minutes}"
     said += f" of building; {plan['hits']} found in the cache"
     shared = Counter(one["key"] for one in plan["trials"])
     each, told = [], set[str]()
@@ -90,14 +118,31 @@ def lines(plan: Plan, sweep: Sweep) -> list[str]:
     return [said, *each]
 
 
+def _builds(count: int) -> str:
+    return "1 build" if count == 1 else f"{count} builds"
+
+
 def _configs(sweep: Sweep, base: dict[str, Any], folder: Path, aside: Path) -> list[Path]:
-    """A config file of each trial, or where nobody knows them, of each shape of batches."""
+    """A config file of each trial that is left, or where nobody knows them, of each shape."""
     choices = trials.planned(sweep)
-    if choices is None:
+    if choices is not None:
+        choices = [
+            chosen
+            for number, chosen in enumerate(choices, 1)
+            if trials.kept(number, folder)[1] is None
+        ]
+    else:
         choices = space.shapes(
             sweep.dimensions,
             lambda chosen: trials.shape_of(trials.config_of(chosen, base, folder)),
         )
+    return _written(base, folder, aside, choices)
+
+
+def _written(
+    base: dict[str, Any], folder: Path, aside: Path, choices: list[dict[str, Any]]
+) -> list[Path]:
+    """A config file of each choice."""
     paths = []
     for number, chosen in enumerate(choices, 1):
         config = trials.config_of(chosen, base, folder / f"combo_{number:04d}")

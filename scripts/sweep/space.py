@@ -113,6 +113,8 @@ def read_sweep(path: str | Path, over: Mapping[str, Any]) -> Sweep:
     """
     try:
         values = read_yaml(path, "sweep") | over
+        if set(values) - set(Sweep.model_fields):  # `space` may be what was misspelt
+            checked(Sweep, values)
         if not isinstance(values.get("space"), dict) or not values["space"]:
             raise BadInput(f"space: {values.get('space')!r:.80}: name config keys and their values")
         sweep = checked(Sweep, values)

@@ -165,7 +165,7 @@ def row_of(
         "import_seconds": facts.get("import_seconds"),
         "get_or_build_seconds": got,
         "build_seconds": build,
-        "saved_seconds": build - got if shared and build is not None and got is not None else 0.0,
+        "saved_seconds": max(0.0, (build or 0.0) - (got or 0.0)) if shared else 0.0,
         "train_seconds": facts.get("train_seconds"),
         "seconds": seconds,
         "label": ran.get("label"),
