@@ -285,8 +285,8 @@ def view(root, rounds):
 def puts(root, rounds):
     """Seconds of `put` without a limit, and at one that is just reached, in turn; what went.
 
-    Who makes room may do so for others: it goes on until no more went than came at the limit, which
-    grows by what came without one.
+    Who makes room may do so for others: it goes on until what came at the limit has filled it. The
+    limit grows by what came without one.
     """
     below, payload = tensorcache.open(root, max_size=None), payload_of()
     found = {"below": [], "at": [], "went": []}
@@ -296,9 +296,11 @@ def puts(root, rounds):
         cache.put(key, payload)
         return time.perf_counter() - started
 
+    before = _total(root)[1]
     put(below, below.key(**asked_of(_new())))  # what is imported by then is no part of it
     limit = _total(root)[1]
-    while len(found["at"]) < int(rounds) or len(found["at"]) < min(MOST_PUTS, sum(found["went"])):
+    own, room = limit - before, 0  # bytes
+    while len(found["at"]) < max(int(rounds), min(MOST_PUTS, room // own)):
         for which in ("below", "at")[:: 1 if len(found["at"]) % 2 else -1]:
             key, (entries, held) = below.key(**asked_of(_new())), _total(root)
             cache = below if which == "below" else tensorcache.open(root, max_size=limit)
@@ -306,7 +308,9 @@ def puts(root, rounds):
             if which == "below":
                 limit += _total(root)[1] - held
             else:
-                found["went"].append(entries + 1 - _total(root)[0])
+                left, holds = _total(root)
+                found["went"].append(entries + 1 - left)
+                room += held + own - holds
     return found
 
 

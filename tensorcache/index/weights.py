@@ -22,7 +22,7 @@ from tensorcache.index.uses import time_of
 from tensorcache.manifest import AHEAD_SECONDS, MANIFEST_FORMAT
 
 MOST_HOLDERS = 256  # of a piece: of more, not all can go with one publication
-WINDOW = 512  # entries among which a publication chooses
+WINDOW = 256  # entries among which a publication chooses, by worth and of those that free more
 LOOKED_AT = 8_192  # entries by worth, of which the newest may be too many
 NEWEST = 1_000  # entries used last, or whose grace ended last, among which larger ones are sought
 _KEY = re.compile("[0-9a-f]{64}")
