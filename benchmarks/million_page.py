@@ -181,9 +181,10 @@ namespaces, of {days:.0f} days, with {inputs} inputs each. They refer to one sha
 *get*: of a cache that is open, by a process that has just started, with {few} entries and with
 {entries} in turn; the folder and the file of the manifest were read right before.
 
-*publish*: one process puts in turn without a limit, and with one that was just reached, until
-what came there fills the room that was made. A mean by a mean, for a publication that makes room may do so for others.
-The payload is one that the cache has already, so the publication is all that there is to do.
+*publish*: one process puts in turn without a limit, and with one that was just reached, until what
+came there fills the room that was made. A mean by a mean, for a publication that makes room may do
+so for others. The payload is one that the cache has already, so the publication is all that there
+is to do.
 
 *vacuum --dry-run* also prints every entry that would go. *orphans* are {orphans} files of 8 bytes
 in a root of their own; *vacuum --yes* plans twice, for a person is shown what goes."""

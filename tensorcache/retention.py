@@ -157,13 +157,15 @@ def needed(
     """
     entries, shared = weights
     stay = {number: piece.holders for number, piece in shared.items()}
-    for place in taken:
-        for number in entries[place].shared:
+    back_bytes, least_bytes = 0, 1 << 62
+    for place in taken:  # once: they lie anywhere in memory, and there may be a million
+        alone_bytes, numbers = entries[place][-2:]
+        back_bytes += alone_bytes
+        least_bytes = min(least_bytes, alone_bytes)
+        for number in numbers:
             stay[number] -= 1
-    back_bytes = sum(entries[place].alone_bytes for place in taken)
     back_bytes += sum(shared[number].size_bytes for number, left in stay.items() if not left)
     spared = set()
-    least_bytes = min((entries[place].alone_bytes for place in taken), default=0)
     for place in reversed(taken[fixed:]):
         if back_bytes - least_bytes < need_bytes:
             break  # nobody can be spared any more

@@ -167,10 +167,11 @@ def plan(
         retention.ranking(terms.policy, now, terms.max_bytes),
     )
     limit, same = _limit(terms), dict[str, str]()
+    by_worth = f"{limit}worth least" if terms.policy == "worth" else ""
 
     def victim(place: int, frees_bytes: int) -> Victim:
         one = entries[place]
-        why = reasons.get(place) or limit + _ago(terms.policy, one, touched[place], now)
+        why = reasons.get(place) or by_worth or limit + _ago(terms.policy, one, touched[place], now)
         why = same.setdefault(why, why)  # one text for all of whom it is said
         return Victim(one.key, one.namespace, why, frees_bytes)
 
@@ -319,8 +320,6 @@ def _limit(terms: Terms) -> str:
 
 
 def _ago(policy: str, one: Weighed, touched: float, now: float) -> str:
-    if policy == "worth":
-        return "worth least"
     at = touched if policy == "lru" else one.created_at
     ago = (
         f"{_span(now - at)} ago" if 0 < at <= now + AHEAD_SECONDS else "its clock was ahead of ours"

@@ -70,29 +70,29 @@ def keys_of(root: Root) -> list[str]:
     return [key for folder in sorted(folders) for key in keys_in(root, folder)]
 
 
-def compared(root: Root, stamps: Mapping[str, tuple[int, int]]) -> tuple[set[str], list[str]]:
+def compared(root: Root, stamps: dict[str, tuple[int, int]]) -> tuple[set[str], list[str]]:
     """The keys whose manifest is not what its stamp says, or that lack one of the two; and doubts.
 
-    A stamp is bytes and mtime in ns. Asked of a million: where it is the same, so is the manifest,
-    for that has the time of its making (`Staging.seal`) and is never modified. Of those with
-    another time, as after a copy, or that cannot be looked at, `unlike` tells.
+    A stamp is bytes and mtime in ns; they are used up. Asked of a million: where it is the same, so
+    is the manifest, for that has the time of its making (`Staging.seal`) and is never modified. Of
+    those with another time, as after a copy, or that cannot be looked at, `unlike` tells.
     """
-    there, doubtful = keys_of(root), []
-    found = set(stamps).symmetric_difference(there)
-    for key in there:
-        if key in found:
+    found, doubtful = set[str](), list[str]()
+    for key in keys_of(root):
+        stamp = stamps.pop(key, None)
+        if stamp is None:
+            found.add(key)
             continue
-        size_bytes, mtime_ns = stamps[key]
         try:
             status = os.lstat(f"{root.path}/entries/{key[:2]}/{key}.msgpack")
         except OSError:
             doubtful.append(key)
             continue
-        if status.st_size != size_bytes:
+        if status.st_size != stamp[0]:
             found.add(key)
-        elif status.st_mtime_ns != mtime_ns:
+        elif status.st_mtime_ns != stamp[1]:
             doubtful.append(key)
-    return found, doubtful
+    return found.union(stamps), doubtful
 
 
 def unlike(root: Root, keys: Iterable[str], generations: Mapping[str, str]) -> set[str]:
