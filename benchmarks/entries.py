@@ -283,11 +283,7 @@ def view(root, rounds):
 
 
 def puts(root, rounds):
-    """Seconds of `put` without a limit, and at one that is just reached, in turn; what went.
-
-    Who makes room may do so for others: it goes on until what came at the limit has filled it. The
-    limit grows by what came without one.
-    """
+    """Seconds of `put` without a limit and at one, in turn till the room made is full; what went."""
     below, payload = tensorcache.open(root, max_size=None), payload_of()
     found = {"below": [], "at": [], "went": []}
 
@@ -296,19 +292,17 @@ def puts(root, rounds):
         cache.put(key, payload)
         return time.perf_counter() - started
 
-    before = _total(root)[1]
     put(below, below.key(**asked_of(_new())))  # what is imported by then is no part of it
-    limit = _total(root)[1]
-    own, room = limit - before, 0  # bytes
+    limit, own, room = _total(root)[1], 1, 0  # bytes: of one entry, and what is free by now
     while len(found["at"]) < max(int(rounds), min(MOST_PUTS, room // own)):
-        for which in ("below", "at")[:: 1 if len(found["at"]) % 2 else -1]:
+        for which in ("below", "at")[:: -1 if len(found["at"]) % 2 else 1]:
             key, (entries, held) = below.key(**asked_of(_new())), _total(root)
             cache = below if which == "below" else tensorcache.open(root, max_size=limit)
             found[which].append(put(cache, key))
-            if which == "below":
-                limit += _total(root)[1] - held
+            left, holds = _total(root)
+            if which == "below":  # which raises the limit
+                own, limit = holds - held, limit + holds - held
             else:
-                left, holds = _total(root)
                 found["went"].append(entries + 1 - left)
                 room += held + own - holds
     return found
