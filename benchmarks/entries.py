@@ -283,7 +283,7 @@ def view(root, rounds):
 
 
 def puts(root, rounds):
-    """Seconds of `put` without a limit and at one, in turn till the room made is full; what went."""
+    """Seconds of `put` without a limit and at one in turn, till its room is full; what went."""
     below, payload = tensorcache.open(root, max_size=None), payload_of()
     found = {"below": [], "at": [], "went": []}
 
