@@ -51,7 +51,7 @@ def main() -> int:
     told = logging.StreamHandler(sys.stderr if options.json else sys.stdout)
     told.setFormatter(logging.Formatter("cache: %(message)s"))
     log = logging.getLogger("tensorcache")
-    log.handlers = [told]  # with one of ours, TENSORCACHE_LOG adds none
+    log.addHandler(told)  # with one of ours, TENSORCACHE_LOG adds none
     log.setLevel(logging.INFO)
     try:
         trace.begin()
@@ -76,6 +76,8 @@ def main() -> int:
     except SystemExit:  # a sweep has seen enough
         trace.say("pruned")
         raise
+    finally:
+        log.removeHandler(told)
     return 0
 
 
