@@ -319,7 +319,7 @@ def unlink_pieces(root: Root, pieces: Iterable[tuple[str, Piece]]) -> None:
     Raises:
         TensorCacheError, OSError: one could not be removed, nor those after it.
     """
-    left, failed = sorted(pieces, reverse=True), list[Exception]()
+    left, failed = sorted(pieces, reverse=True), list[BaseException]()
 
     def help_out() -> None:
         try:
@@ -335,11 +335,14 @@ def unlink_pieces(root: Root, pieces: Iterable[tuple[str, Piece]]) -> None:
                 helper.start()
         _unlink(root, left)
     finally:
-        left.clear()
-        while any(helper.is_alive() for helper in helpers):
-            with contextlib.suppress(KeyboardInterrupt):  # of two, the first is on its way up
+        while True:  # an interrupt may come at any call, also a second one: all of them are within
+            try:
+                left.clear()
                 for helper in filter(threading.Thread.is_alive, helpers):
                     helper.join()
+                break
+            except KeyboardInterrupt as error:
+                failed.append(error)
     if failed:
         raise failed[0]
 
