@@ -13,6 +13,7 @@ import functools
 import io
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -320,13 +321,17 @@ def unlink_pieces(root: Root, pieces: Iterable[tuple[str, Piece]]) -> None:
         TensorCacheError, OSError: one could not be removed, nor those after it.
     """
     left, failed = sorted(pieces, reverse=True), list[BaseException]()
+    working: list[int] = []
 
     def help_out() -> None:
+        working.append(threading.get_ident())
         try:
             _unlink(root, left)
         except Exception as error:  # noqa: BLE001 - raised below, by whoever asked
             left.clear()
             failed.append(error)
+        finally:
+            working.remove(threading.get_ident())
 
     helpers = [threading.Thread(target=help_out) for _ in range(_HELPERS if left[_FEW:] else 0)]
     try:
@@ -338,8 +343,8 @@ def unlink_pieces(root: Root, pieces: Iterable[tuple[str, Piece]]) -> None:
         while True:  # an interrupt may come at any call, also a second one: all of them are within
             try:
                 left.clear()
-                for helper in filter(threading.Thread.is_alive, helpers):
-                    helper.join()
+                while working:  # no join, which takes a thread for ended where it is interrupted
+                    time.sleep(0.001)
                 break
             except KeyboardInterrupt as error:
                 failed.append(error)
