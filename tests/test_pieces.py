@@ -99,7 +99,7 @@ def slow(path):
         if left[0] == 0:
             press()
             threading.Timer(0.005, press).start()
-        time.sleep(0.01)
+        time.sleep(0.1 if left[0] < 8 else 0.001)  # long, where it is pressed
     unlink(path)
 
 def count():
